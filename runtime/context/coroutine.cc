@@ -1,0 +1,162 @@
+// coroutine.cc - the slot pool and the registry (see coroutine.h)
+#include "runtime/context/coroutine.h"
+
+#include <asm/errno.h>
+#include <sys/mman.h>
+
+#include <new>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/new_kernel.h"
+#include "runtime/base/text.h"
+
+namespace ocrun {
+
+Lock g_registry_lock;
+alignas(Registry) static u8 g_registry_storage[sizeof(Registry)];
+Registry& registry() { return *reinterpret_cast<Registry*>(g_registry_storage); }
+
+namespace {
+
+constexpr size_t kSlotsPerChunk = 64;
+constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
+
+Lock g_pool_lock;
+Coroutine* g_free;
+u8** g_chunks;  // kMaxChunks pointers, mapped at the first allocation
+size_t g_chunk_count;
+size_t g_slot_bytes;
+
+size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }
+
+Coroutine* slot_coroutine(u8* slot) { return (Coroutine*)(slot + g_slot_bytes - tail_bytes()); }
+
+void guard(u8* slot) {
+    long r = sys(__NR_madvise, slot, kPageBytes, MADV_GUARD_INSTALL);
+    if (is_error(r)) sys(__NR_mprotect, slot, kPageBytes, PROT_NONE);
+}
+
+// Caller holds g_pool_lock.
+bool grow() {
+    if (!g_chunks) g_chunks = (u8**)pages_alloc(kMaxChunks * sizeof(u8*));
+    if (!g_chunks || g_chunk_count == kMaxChunks) return false;
+    long r = sys(__NR_mmap, nullptr, g_slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(r)) return false;
+    u8* chunk = (u8*)r;
+    sys(__NR_madvise, chunk, g_slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
+    g_chunks[g_chunk_count++] = chunk;
+    // Guards are laid now; the slots themselves stay untouched until used: free_next lives in the slot, so only the
+    // chunk's first slot is linked and the others follow by `fresh` count.
+    for (size_t i = 0; i < kSlotsPerChunk; i++) guard(chunk + i * g_slot_bytes);
+    return true;
+}
+
+size_t g_fresh = kSlotsPerChunk;  // slots of the newest chunk already handed out
+
+}  // namespace
+
+void coroutine_pool_init(u64 runtime_stack_bytes) {
+    g_slot_bytes = page_up(runtime_stack_bytes + tail_bytes()) + kPageBytes;
+    new (g_registry_storage) Registry();
+}
+
+Coroutine* coroutine_alloc() {
+    Coroutine* c;
+    {
+        Locked held(g_pool_lock);
+        c = g_free;
+        if (c) {
+            g_free = c->free_next;
+        } else {
+            if (g_fresh == kSlotsPerChunk) {
+                if (!grow()) return nullptr;
+                g_fresh = 0;
+            }
+            c = slot_coroutine(g_chunks[g_chunk_count - 1] + g_fresh++ * g_slot_bytes);
+        }
+    }
+    // The wait sequence survives reuse, so a wake meant for the previous tenant cannot hit this one.
+    u64 sequence = c->wait_sequence;
+    memset((void*)c, 0, sizeof *c);
+    c->wait_sequence = sequence + 1;
+    c->wait_word.store(c->wait_sequence << 8 | u8(WakeReason::woken), std::memory_order_relaxed);
+    c->xsave = (u8*)c + tail_bytes() - xsave_bytes();
+    c->runtime_stack = (u64)c & ~63ul;
+    c->call_nr = kNoCall;
+    reset_xstate(c);
+    return c;
+}
+
+void coroutine_free(Coroutine* c) {
+    Locked held(g_pool_lock);
+    c->free_next = g_free;
+    g_free = c;
+}
+
+void coroutine_pool_after_fork(Coroutine* survivor) {
+    g_pool_lock.reset();
+    g_registry_lock.reset();
+    new (g_registry_storage) Registry();
+    g_free = nullptr;
+    for (size_t i = 0; i < g_chunk_count; i++) {
+        size_t used = i + 1 == g_chunk_count ? g_fresh : kSlotsPerChunk;
+        for (size_t k = 0; k < used; k++) {
+            Coroutine* c = slot_coroutine(g_chunks[i] + k * g_slot_bytes);
+            if (c == survivor) continue;
+            c->free_next = g_free;
+            g_free = c;
+        }
+    }
+    survivor->registered = false;
+    registry_add(survivor);
+}
+
+extern "C" void oc_finish_switch(boost::context::detail::transfer_t from);
+
+namespace {
+
+struct StartRecord {
+    void (*entry)(Coroutine*);
+    Coroutine* c;
+};
+
+void trampoline(boost::context::detail::transfer_t from) {
+    oc_finish_switch(from);
+    Coroutine* c = (Coroutine*)trap_thread()->current;
+    StartRecord* record = (StartRecord*)(c->runtime_stack - sizeof(StartRecord));
+    record->entry(c);
+    check_failed("a coroutine's entry returned", __FILE__, __LINE__);
+}
+
+}  // namespace
+
+void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*)) {
+    StartRecord* record = (StartRecord*)(c->runtime_stack - sizeof(StartRecord));
+    record->entry = entry;
+    record->c = c;
+    void* top = (void*)(c->runtime_stack - 64);
+    c->fiber = boost::context::detail::make_fcontext(top, g_slot_bytes - kPageBytes - tail_bytes() - 64, trampoline);
+}
+
+void registry_add(Coroutine* c) {
+    Locked held(g_registry_lock);
+    if (c->registered) return;
+    c->registered = true;
+    registry().push_back(*c);
+}
+
+void registry_remove(Coroutine* c) {
+    Locked held(g_registry_lock);
+    if (!c->registered) return;
+    c->registered = false;
+    registry().erase(Registry::s_iterator_to(*c));
+}
+
+Coroutine* registry_find(u32 tid) {
+    for (Coroutine& c : registry())
+        if (c.tid == tid) return &c;
+    return nullptr;
+}
+
+}  // namespace ocrun

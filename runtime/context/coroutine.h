@@ -1,0 +1,127 @@
+// coroutine.h - one guest thread: its machine state, its runtime stack, its place in the scheduler
+//
+// A coroutine lives in a slot of the stack pool: [guard page | runtime stack ... | Coroutine | XSAVE area]. Slots are
+// never returned to the kernel while the process lives, so a stale pointer is always safe to look at (wait words carry a
+// sequence number that tells an old wait from the present one).
+//
+// Runs in the core: no libc, no vector registers. glibc's headers are used for the kernel's types only.
+//
+// States (sched_state):   running --park--> running|switched_out --wake--> queued --run--> running
+// A wake may come before the parking coroutine has left its stack: the waker sets kNotified; whoever sees both kNotified
+// and kSwitchedOut first puts it into a run queue. So a coroutine is never resumed on a stack that is still in use.
+#pragma once
+#include <atomic>
+
+#include <boost/context/detail/fcontext.hpp>
+#define BOOST_DISABLE_ASSERTS
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include "runtime/base/lock.h"
+#include "runtime/base/syscall.h"
+#include "seccomp/trap.h"
+
+namespace ocrun {
+
+enum class WakeReason : u8 {
+    none = 0,  // still waiting
+    woken,     // what it waited for happened
+    timeout,
+    signal,    // a signal it does not block is pending
+    cancelled,
+};
+
+struct AltStack {
+    u64 sp, size;
+    u32 flags;
+};
+
+struct SignalNode;  // signal/pending.h
+
+struct PendingSignals {
+    u64 bits;          // one bit a number, bit 0 = signal 1
+    SignalNode* head;  // oldest first
+    SignalNode* tail;
+};
+
+inline constexpr u32 kNotified = 1, kSwitchedOut = 2;
+
+using ListHook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+using SetHook = boost::intrusive::set_member_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                  boost::intrusive::optimize_size<true>>;
+
+struct Coroutine : GuestContext {
+    // identity
+    u32 tid;             // what gettid() answers
+    bool is_main;        // the thread-group leader: tid == pid
+    bool direct;         // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
+    bool registered;     // in the registry
+    char name[16];       // PR_SET_NAME
+
+    // scheduling
+    boost::context::detail::fcontext_t fiber;
+    std::atomic<u32> sched_state;
+    std::atomic<u64> wait_word;  // (sequence << 8) | WakeReason
+    u64 wait_sequence;
+    bool wait_interruptible;     // a signal may end the present wait
+    Coroutine* run_next;
+    u64 switches;
+
+    // timer (sched/timers.h)
+    SetHook timer_hook;
+    u64 timer_deadline_ns;  // CLOCK_MONOTONIC
+    u64 timer_token;
+    bool timer_armed;
+
+    // signals; guarded by the signal lock except mask, which only the coroutine itself changes
+    u64 mask, saved_mask;
+    bool restore_mask;      // saved_mask comes back when the present call ends (sigsuspend, ppoll ...)
+    u64 sigwait_set;        // signals a sigtimedwait in progress takes
+    PendingSignals pending;
+    AltStack alt;
+    u8 fault_info[128];     // siginfo of a synchronous fault, between handler and frame
+
+    // the call in progress, when a signal interrupted it
+    long restart;             // a restart code (syscalls/call.h), 0: none
+    u32 restart_nr;
+    u64 restart_deadline_ns;  // what a repeated sleep or poll still waits for; 0: take it from the arguments
+
+    // thread
+    u64 clear_child_tid;  // CLONE_CHILD_CLEARTID / set_tid_address
+    u64 robust_head;
+    u64 robust_bytes;
+
+    // what the dump shows
+    u32 call_nr;           // system call in progress, ~0u: none
+    const char* waits_for; // "futex", "fd", "timer" ...; nullptr: not parked
+    u64 waits_detail;      // address, descriptor ...
+    u64 parked_since_ns;
+
+    ListHook registry_hook;
+    Coroutine* free_next;
+};
+
+inline constexpr u32 kNoCall = ~0u;
+
+// Slot geometry, once at start-up. runtime_stack_bytes is what the policy gives; 0 or -errno.
+void coroutine_pool_init(u64 runtime_stack_bytes);
+// A coroutine with a clean extended state, or nullptr when memory is refused. Not in the registry yet.
+Coroutine* coroutine_alloc();
+// The slot may be reused at once; the caller no longer runs on its stack.
+void coroutine_free(Coroutine* c);
+// Makes c start in entry(c) at its first switch.
+void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*));
+// In the child of a fork: every slot but `survivor` is free again.
+void coroutine_pool_after_fork(Coroutine* survivor);
+
+// The registry of all live coroutines of the process.
+using Registry = boost::intrusive::list<Coroutine, boost::intrusive::member_hook<Coroutine, ListHook, &Coroutine::registry_hook>,
+                                        boost::intrusive::constant_time_size<true>>;
+extern Lock g_registry_lock;
+Registry& registry();  // walk it with g_registry_lock held
+void registry_add(Coroutine* c);
+void registry_remove(Coroutine* c);
+// Caller holds g_registry_lock. nullptr when no live coroutine has the tid.
+Coroutine* registry_find(u32 tid);
+
+}  // namespace ocrun

@@ -1,0 +1,220 @@
+// offload.cc - the helper threads (see offload.h)
+#include "runtime/io/offload.h"
+
+#include <asm/errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/signal/signals.h"
+
+namespace ocrun {
+
+struct OffloadJob {
+    u32 nr;
+    u64 args[6];
+    long result;
+    Coroutine* c;
+    u64 token;
+    KThread* runner;
+    bool done, cancelled;
+    OffloadJob* next;
+};
+
+namespace {
+
+Lock g_lock;  // the queue, the counts and every job's shared fields
+OffloadJob *g_head, *g_tail;
+u32 g_idle, g_queued, g_threads, g_threads_max = 64;
+std::atomic<u32> g_posted{0};  // futex word of idle helpers
+KThread* g_all;                // linked through next_idle
+
+// A credential change in progress: every helper runs it once per generation.
+struct Everywhere {
+    u32 nr;
+    u64 args[6];
+    std::atomic<u32> generation, left;
+    std::atomic<long> error;
+} g_everywhere;
+
+void finish(OffloadJob* job, long result) {
+    u64 token;
+    Coroutine* c = job->c;
+    {
+        Locked held(g_lock);
+        job->result = result;
+        job->runner = nullptr;
+        job->done = true;
+        token = job->token;
+    }
+    // From here on the job's memory (the coroutine's stack) may be gone; the coroutine itself is type-stable.
+    wake(c, token, WakeReason::woken);
+}
+
+void catch_up(u32* seen) {
+    u32 generation = g_everywhere.generation.load(std::memory_order_acquire);
+    if (generation == *seen) return;
+    *seen = generation;
+    const u64* a = g_everywhere.args;
+    long r = raw_syscall(g_everywhere.nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    if (is_error(r)) g_everywhere.error.store(r, std::memory_order_relaxed);
+    if (g_everywhere.left.fetch_sub(1, std::memory_order_acq_rel) == 1) sys(__NR_futex, &g_everywhere.left, FUTEX_WAKE_PRIVATE, 1);
+}
+
+void helper_main(void* argument) {
+    KThread* t = (KThread*)argument;
+    trap_thread_attach(t);
+    t->tid = u32(sys(__NR_gettid));
+    sys(__NR_prctl, PR_SET_NAME, "ocrun-offload");
+    u32 seen = t->schedule_count;  // the generation at creation: credentials are inherited
+    for (;;) {
+        t->latched.store(0, std::memory_order_seq_cst);
+        catch_up(&seen);
+        u32 posted = g_posted.load(std::memory_order_acquire);
+        OffloadJob* job;
+        {
+            Locked held(g_lock);
+            job = g_head;
+            if (job) {
+                g_head = job->next;
+                if (!g_head) g_tail = nullptr;
+                g_queued--;
+                job->runner = t;
+            } else {
+                g_idle++;
+            }
+        }
+        if (!job) {
+            sys(__NR_futex, &g_posted, FUTEX_WAIT_PRIVATE, posted, nullptr);
+            Locked held(g_lock);
+            g_idle--;
+            continue;
+        }
+        long r;
+        for (;;) {
+            const u64* a = job->args;
+            r = job->cancelled ? -EINTR
+                               : oc_syscall_intr(job->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+            if (r != -EINTR || job->cancelled) break;
+            // Kicked for the credentials' sake, not for the job's.
+            t->latched.store(0, std::memory_order_seq_cst);
+            catch_up(&seen);
+        }
+        finish(job, r);
+    }
+}
+
+// g_lock held.
+void start_helper() {
+    KThread* t = kthread_alloc(ThreadKind::offload);
+    if (!t) return;
+    t->schedule_count = g_everywhere.generation.load(std::memory_order_relaxed);
+    u64 all = ~kHostNeverBlocked, old = 0;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+    long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, kthread_stack_top(t),
+                              nullptr, nullptr, helper_main, t);
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &old, nullptr, 8);
+    if (is_error(tid)) {
+        kthread_free(t);
+        return;
+    }
+    t->tid = u32(tid);
+    t->next_idle = g_all;
+    g_all = t;
+    g_threads++;
+}
+
+}  // namespace
+
+void offload_init(u32 threads_max) {
+    if (threads_max) g_threads_max = threads_max;
+}
+
+long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
+    OffloadJob job{};
+    job.nr = nr;
+    memcpy(job.args, args, sizeof job.args);
+    job.c = c;
+    job.token = wait_begin(c, true);
+    {
+        Locked held(g_lock);
+        if (g_tail)
+            g_tail->next = &job;
+        else
+            g_head = &job;
+        g_tail = &job;
+        // An idle helper that was woken for an earlier job still counts as idle, so compare with all that wait.
+        if (++g_queued > g_idle && g_threads < g_threads_max) start_helper();
+        if (!g_threads) {
+            // Not one helper can be had: the worker itself blocks, which is slow but right.
+            g_head = g_tail = nullptr;
+            g_queued--;
+            job.done = true;
+        }
+        g_posted.fetch_add(1, std::memory_order_release);
+    }
+    if (job.done) {
+        wake(c, job.token, WakeReason::woken);
+        wait_park(c, kNever, what, args[0]);
+        return oc_syscall_intr(nr, (long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], (long)args[5]);
+    }
+    sys(__NR_futex, &g_posted, FUTEX_WAKE_PRIVATE, 1);
+    for (;;) {
+        WakeReason why = wait_park(c, kNever, what, args[0]);
+        u32 kick = 0;
+        {
+            Locked held(g_lock);
+            if (job.done) return job.result;
+            if (why != WakeReason::woken && !job.cancelled) {
+                job.cancelled = true;
+                if (job.runner) {
+                    kick = job.runner->tid;
+                } else {
+                    for (OffloadJob **at = &g_head, *previous = nullptr; *at; previous = *at, at = &(*at)->next)
+                        if (*at == &job) {
+                            *at = job.next;
+                            if (g_tail == &job) g_tail = previous;
+                            g_queued--;
+                            return -EINTR;
+                        }
+                }
+            }
+            job.token = wait_begin(c, false);
+        }
+        if (kick) sys(__NR_tgkill, sys(__NR_getpid), kick, kInternalSignal);
+    }
+}
+
+long offload_everywhere(u32 nr, const u64 args[6]) {
+    u32 count;
+    {
+        Locked held(g_lock);
+        count = g_threads;
+        if (!count) return 0;
+        g_everywhere.nr = nr;
+        memcpy(g_everywhere.args, args, sizeof g_everywhere.args);
+        g_everywhere.error.store(0, std::memory_order_relaxed);
+        g_everywhere.left.store(count, std::memory_order_relaxed);
+        g_everywhere.generation.fetch_add(1, std::memory_order_release);
+        g_posted.fetch_add(1, std::memory_order_release);
+        for (KThread* t = g_all; t; t = t->next_idle) sys(__NR_tgkill, sys(__NR_getpid), t->tid, kInternalSignal);
+    }
+    sys(__NR_futex, &g_posted, FUTEX_WAKE_PRIVATE, 0x7fffffff);
+    for (u32 left; (left = g_everywhere.left.load(std::memory_order_acquire)) != 0;)
+        sys(__NR_futex, &g_everywhere.left, FUTEX_WAIT_PRIVATE, left, nullptr);
+    return g_everywhere.error.load(std::memory_order_relaxed);
+}
+
+void offload_lock_for_fork() { g_lock.lock(); }
+void offload_unlock_after_fork() { g_lock.unlock(); }
+
+void offload_after_fork() {
+    g_lock.reset();
+    g_head = g_tail = nullptr;
+    g_idle = g_queued = g_threads = 0;
+    g_all = nullptr;
+}
+
+}  // namespace ocrun

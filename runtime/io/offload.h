@@ -1,0 +1,23 @@
+// offload.h - helper threads for calls that can only block
+//
+// Bounded, started one by one when needed, never ended. A helper runs one system call at a time on behalf of a parked
+// coroutine. It blocks every signal; a kick (tgkill with the internal signal) makes its call return -EINTR, whatever the
+// moment, because the call is made through oc_syscall_intr.
+#pragma once
+#include "runtime/sched/scheduler.h"
+
+namespace ocrun {
+
+void offload_init(u32 threads_max);
+// Parks c until the call is done. A signal for c interrupts the call; progress made is returned, else -EINTR.
+long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what);
+void offload_after_fork();
+
+// Process-wide credentials: every helper makes this call before offload_everywhere returns (setuid family). Returns the
+// first error or 0.
+long offload_everywhere(u32 nr, const u64 args[6]);
+// For fork: no helper holds a lock of ours between these.
+void offload_lock_for_fork();
+void offload_unlock_after_fork();
+
+}  // namespace ocrun

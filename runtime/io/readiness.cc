@@ -1,0 +1,227 @@
+// readiness.cc - the epoll instance and the table of registrations (see readiness.h)
+#include "runtime/io/readiness.h"
+
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+
+namespace ocrun {
+
+namespace {
+
+struct FdState {
+    Lock lock;
+    std::atomic<u32> sequence;
+    bool registered;
+    FdWaiter* waiters;
+};
+
+// Two levels, so that only used parts cost memory.
+constexpr u32 kLeafSlots = 1024, kLeaves = 1024;
+std::atomic<FdState*> g_leaves[kLeaves];
+Lock g_leaf_lock;
+
+std::atomic<int> g_epoll{-1};
+std::atomic<u32> g_registered{0};
+Lock g_open_lock;
+
+constexpr u64 kKickTag = ~0ul;
+
+FdState* find(int fd) {
+    if (u32(fd) >= kLeafSlots * kLeaves) return nullptr;
+    FdState* leaf = g_leaves[u32(fd) / kLeafSlots].load(std::memory_order_acquire);
+    return leaf ? &leaf[u32(fd) % kLeafSlots] : nullptr;
+}
+
+FdState* find_or_make(int fd) {
+    if (u32(fd) >= kLeafSlots * kLeaves) return nullptr;
+    if (FdState* state = find(fd)) return state;
+    Locked held(g_leaf_lock);
+    std::atomic<FdState*>& leaf = g_leaves[u32(fd) / kLeafSlots];
+    if (!leaf.load(std::memory_order_relaxed)) {
+        FdState* fresh = (FdState*)pages_alloc(kLeafSlots * sizeof(FdState));
+        if (!fresh) return nullptr;
+        leaf.store(fresh, std::memory_order_release);
+    }
+    return find(fd);
+}
+
+// The epoll descriptor, made at the first need; -errno when the kernel refuses.
+long epoll_fd() {
+    int fd = g_epoll.load(std::memory_order_acquire);
+    if (fd >= 0) return fd;
+    Locked held(g_open_lock);
+    fd = g_epoll.load(std::memory_order_relaxed);
+    if (fd >= 0) return fd;
+    long ep = sys(__NR_epoll_create1, EPOLL_CLOEXEC);
+    if (is_error(ep)) return ep;
+    long r = hidden_fd_place(int(ep), kHiddenEpoll, true);
+    if (is_error(r)) return r;
+    long ev = sys(__NR_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (is_error(ev)) return ev;
+    r = hidden_fd_place(int(ev), kHiddenEvent, true);
+    if (is_error(r)) return r;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = kKickTag;
+    r = sys(__NR_epoll_ctl, hidden_fd(kHiddenEpoll), EPOLL_CTL_ADD, hidden_fd(kHiddenEvent), &event);
+    if (is_error(r)) return r;
+    g_epoll.store(hidden_fd(kHiddenEpoll), std::memory_order_release);
+    return hidden_fd(kHiddenEpoll);
+}
+
+// State lock held.
+long enrol(FdState* state, int fd) {
+    if (state->registered) return 0;
+    long ep = epoll_fd();
+    if (is_error(ep)) return ep;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+    event.data.u64 = u64(fd);
+    long r = sys(__NR_epoll_ctl, ep, EPOLL_CTL_ADD, fd, &event);
+    if (r == -EEXIST) r = sys(__NR_epoll_ctl, ep, EPOLL_CTL_MOD, fd, &event);
+    if (is_error(r)) return r;
+    state->registered = true;
+    g_registered.fetch_add(1, std::memory_order_relaxed);
+    return 0;
+}
+
+void on_event(int fd, u32 events) {
+    FdState* state = find(fd);
+    if (!state) return;
+    Locked held(state->lock);
+    state->sequence.fetch_add(1, std::memory_order_release);
+    for (FdWaiter* w = state->waiters; w; w = w->next)
+        if ((w->events | EPOLLERR | EPOLLHUP) & events) wake(w->c, w->token, WakeReason::woken);
+}
+
+void forget(FdState* state, int fd) {
+    Locked held(state->lock);
+    if (state->registered) {
+        sys(__NR_epoll_ctl, g_epoll.load(std::memory_order_relaxed), EPOLL_CTL_DEL, fd, nullptr);
+        state->registered = false;
+        g_registered.fetch_sub(1, std::memory_order_relaxed);
+    }
+    state->sequence.fetch_add(1, std::memory_order_release);
+    for (FdWaiter* w = state->waiters; w; w = w->next) wake(w->c, w->token, WakeReason::woken);
+}
+
+}  // namespace
+
+u32 fd_sequence(int fd) {
+    FdState* state = find(fd);
+    return state ? state->sequence.load(std::memory_order_acquire) : 0;
+}
+
+long fd_link(FdWaiter* w, u32 seen) {
+    w->linked = false;
+    FdState* state = find_or_make(w->fd);
+    if (!state) return -ENOMEM;
+    Locked held(state->lock);
+    long r = enrol(state, w->fd);
+    if (is_error(r)) return r;
+    if (state->sequence.load(std::memory_order_acquire) != seen) return 1;
+    w->next = state->waiters;
+    state->waiters = w;
+    w->linked = true;
+    return 0;
+}
+
+void fd_unlink(FdWaiter* w) {
+    if (!w->linked) return;
+    FdState* state = find(w->fd);
+    Locked held(state->lock);
+    for (FdWaiter** at = &state->waiters; *at; at = &(*at)->next)
+        if (*at == w) {
+            *at = w->next;
+            break;
+        }
+    w->linked = false;
+}
+
+long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeReason* why) {
+    FdWaiter w{};
+    w.c = c;
+    w.fd = fd;
+    w.events = events;
+    w.token = wait_begin(c, true);
+    long r = fd_link(&w, seen);
+    if (r != 0) wake(c, w.token, WakeReason::woken);
+    *why = wait_park(c, deadline_ns, "descriptor", u64(fd));
+    fd_unlink(&w);
+    return is_error(r) ? r : 0;
+}
+
+void fd_forget(int fd) {
+    if (FdState* state = find(fd))
+        if (state->registered || state->waiters) forget(state, fd);
+}
+
+void fd_forget_range(unsigned first, unsigned last) {
+    for (u32 leaf = first / kLeafSlots; leaf < kLeaves && u64(leaf) * kLeafSlots <= last; leaf++) {
+        if (!g_leaves[leaf].load(std::memory_order_acquire)) continue;
+        for (u32 i = 0; i < kLeafSlots; i++) {
+            u32 fd = leaf * kLeafSlots + i;
+            if (fd >= first && fd <= last) fd_forget(int(fd));
+        }
+    }
+}
+
+void readiness_poll(u64 timeout_ns) {
+    bool wait = timeout_ns != 0;
+    if (!wait && !g_registered.load(std::memory_order_relaxed)) return;
+    constexpr int kBatch = 128;
+    epoll_event events[kBatch];
+    long ep = epoll_fd();
+    if (is_error(ep)) {
+        // No descriptors to spare: sleep in slices, so that timers and signals still work.
+        timespec slice{0, 1000000};
+        if (wait) oc_syscall_intr(__NR_nanosleep, (long)&slice, 0, 0, 0, 0, 0);
+        return;
+    }
+    timespec limit{time_t(timeout_ns / 1000000000), long(timeout_ns % 1000000000)};
+    timespec* t = timeout_ns == kNever ? nullptr : &limit;
+    long n = wait ? oc_syscall_intr(__NR_epoll_pwait2, ep, (long)events, kBatch, (long)t, 0, 8)
+                  : sys(__NR_epoll_pwait2, ep, events, kBatch, t, nullptr, 8);
+    if (n == -ENOSYS) {
+        int ms = timeout_ns == kNever ? -1 : int((timeout_ns + 999999) / 1000000);
+        n = wait ? oc_syscall_intr(__NR_epoll_pwait, ep, (long)events, kBatch, ms, 0, 8)
+                 : sys(__NR_epoll_pwait, ep, events, kBatch, 0, nullptr, 8);
+    }
+    for (long i = 0; i < n; i++)
+        if (events[i].data.u64 != kKickTag) on_event(int(events[i].data.u64), events[i].events);
+}
+
+void readiness_kick() {
+    // Without an epoll instance nobody sleeps in it yet; making one here keeps the kick from being lost.
+    if (is_error(epoll_fd())) return;
+    u64 one = 1;
+    sys(__NR_write, hidden_fd(kHiddenEvent), &one, sizeof one);
+}
+
+void readiness_after_fork() {
+    g_leaf_lock.reset();
+    g_open_lock.reset();
+    if (g_epoll.load(std::memory_order_relaxed) >= 0) {
+        sys(__NR_close, hidden_fd(kHiddenEpoll));
+        sys(__NR_close, hidden_fd(kHiddenEvent));
+        g_epoll.store(-1, std::memory_order_relaxed);
+    }
+    g_registered.store(0, std::memory_order_relaxed);
+    for (auto& leaf : g_leaves) {
+        FdState* states = leaf.load(std::memory_order_relaxed);
+        if (!states) continue;
+        for (u32 i = 0; i < kLeafSlots; i++) {
+            states[i].lock.reset();
+            states[i].registered = false;
+            states[i].waiters = nullptr;
+        }
+    }
+}
+
+}  // namespace ocrun

@@ -1,0 +1,42 @@
+// readiness.h - waiting for descriptors: one edge-triggered epoll instance, one registration a descriptor
+//
+// A caller tries its call without blocking, and on EAGAIN waits here for the next event and tries again. An event between
+// the try and the wait is not lost: the caller reads fd_sequence before the try, and a wait with an old sequence returns
+// at once. Registrations are dropped before a descriptor number changes its meaning (fd_forget); a stale event is a
+// spurious wake at worst. Follows epoll(7).
+#pragma once
+#include "runtime/sched/scheduler.h"
+
+namespace ocrun {
+
+struct FdWaiter {
+    Coroutine* c;
+    u64 token;
+    int fd;
+    u32 events;      // EPOLLIN, EPOLLOUT, EPOLLPRI; errors and hang-ups always count
+    FdWaiter* next;
+    bool linked;
+};
+
+// Changes with every event on the descriptor.
+u32 fd_sequence(int fd);
+
+// Waits for `events` on fd. Returns 0 and the reason in *why (woken, timeout, signal); -EPERM when the descriptor has no
+// readiness (regular files, directories), -EBADF and others from epoll_ctl.
+long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeReason* why);
+
+// The parts, for waiting on many descriptors at once: between wait_begin and wait_park link every waiter; returns 0, 1
+// when an event passed since `seen` (do not park), or -errno. After the wait unlink all.
+long fd_link(FdWaiter* w, u32 seen);
+void fd_unlink(FdWaiter* w);
+
+// fd is about to be closed or replaced (or every fd of the range).
+void fd_forget(int fd);
+void fd_forget_range(unsigned first, unsigned last);
+
+// SchedulerHooks::poll_io and kick.
+void readiness_poll(u64 timeout_ns);
+void readiness_kick();
+void readiness_after_fork();
+
+}  // namespace ocrun

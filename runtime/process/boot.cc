@@ -1,0 +1,138 @@
+// boot.cc - see boot.h
+#include "runtime/process/boot.h"
+
+#include <asm/errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+#include "runtime/host/elf_image.h"
+#include "runtime/host/identity.h"
+#include "runtime/io/readiness.h"
+#include "runtime/process/dump.h"
+#include "runtime/process/process.h"
+#include "runtime/sched/scheduler.h"
+#include "runtime/sync/futex.h"
+
+namespace ocrun {
+
+void dispatch_init();
+extern bool g_host_no_new_privs;
+void preempt_idle(bool idle);
+
+namespace {
+
+constexpr u32 kRseqSignature = 0x53053053;  // glibc's, sysdeps/unix/sysv/linux/x86/bits/rseq.h
+constexpr u64 kInitialEflags = 0x202;
+
+struct StackBlock {
+    const char* bytes;
+    size_t size;
+    u64 rsp;
+} g_block;
+
+// Runs as coroutine 1: the launcher's stack is dead now, its place is the guest's.
+void first_entry(Coroutine* c) {
+    memcpy((void*)g_block.rsp, g_block.bytes, g_block.size);
+    pages_free((void*)g_block.bytes, g_block.size);
+    oc_exit_loop(c);
+}
+
+long install(const sock_filter* filter, u32 length) {
+    sock_fprog program{u16(length), const_cast<sock_filter*>(filter)};
+    // SPEC_ALLOW: see seccomp/filter.cc.
+    long r = sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+    return r == -EINVAL ? sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) : r;
+}
+
+}  // namespace
+
+long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
+    LoadedImage image{};
+    long r = load_image(q.target_fd, q.shown_path, &image, why, q.interp_fd);
+    if (r) return r;
+    q.stack.image = &image;
+    u64 top = (u64)(q.stack.argv - 1);
+    size_t size = initial_stack_bytes(q.stack);
+    char* buffer = (char*)pages_alloc(size);
+    InitialStack stack{};
+    if (!buffer) return -ENOMEM;
+    r = build_initial_stack(q.stack, top, buffer, size, &stack);
+    if (!r && image.exec_stack) r = enable_exec_stack(q.stack);
+    if (r) {
+        why->clear();
+        why->add(q.shown_path).add(": the initial stack cannot be built: ").add(errno_text(r));
+        return r;
+    }
+    g_block = {buffer, stack.bytes, stack.rsp};
+    if (fd_path(q.target_fd, g_exe_path, sizeof g_exe_path) < 0) text_copy(g_exe_path, sizeof g_exe_path, q.shown_path);
+    sys(__NR_close, q.target_fd);
+    if (q.interp_fd >= 0) sys(__NR_close, q.interp_fd);
+
+    // libc's per-thread registrations point into memory the guest does not know.
+    if (libc.rseq) sys(__NR_rseq, libc.rseq, libc.rseq_bytes, 1, kRseqSignature);
+    sys(__NR_set_robust_list, nullptr, 24);
+    long tid = sys(__NR_set_tid_address, nullptr);
+
+    g_policy = q.policy;
+    g_host_no_new_privs = q.host_no_new_privs;
+    r = trap_init();
+    if (r) {
+        why->clear();
+        why->add("this CPU or kernel lacks XSAVE or FSGSBASE, which ocrun needs");
+        return r;
+    }
+    u64 stack_bytes = q.policy->stack.runtime_stack_bytes;
+    coroutine_pool_init(stack_bytes ? stack_bytes : 24 * 1024);
+    KThread* worker = kthread_alloc(ThreadKind::worker);
+    Coroutine* c = worker ? coroutine_alloc() : nullptr;
+    if (!c) {
+        why->clear();
+        why->add("no memory for the first coroutine");
+        return -ENOMEM;
+    }
+    worker->tid = u32(tid);
+    r = trap_thread_attach(worker);
+    OC_CHECK(r == 0);
+    g_pid = u32(sys(__NR_getpid));
+    dispatch_init();
+    futex_init();
+    scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle}, worker);
+    offload_init(q.policy->io.offload_threads_max);
+    signals_init();
+    r = trap_install_sigsys();
+    OC_CHECK(r == 0);
+    dump_init();
+
+    r = set_process_identity(image, stack, q.comm);
+    if (r) {
+        why->clear();
+        why->add("the kernel refuses PR_SET_MM_MAP (").add(errno_name(r)).add("), so brk cannot be the guest's: CONFIG_CHECKPOINT_RESTORE is needed");
+        return r;
+    }
+    c->tid = g_pid;
+    c->is_main = true;
+    text_copy(c->name, sizeof c->name, q.comm);
+    c->regs.rip = image.entry;
+    c->regs.rsp = stack.rsp;
+    c->regs.eflags = kInitialEflags;
+    c->mask = q.signal_mask & ~kUnblockable;
+    c->fs_base = 0;
+    registry_add(c);
+    coroutine_prepare(c, first_entry);
+
+    if (q.filter) {
+        r = install(q.filter, q.filter_length);
+        if (r) {
+            why->clear();
+            why->add("the kernel refused the seccomp filter (").add(errno_name(r)).add("): ").add(errno_text(r));
+            return r;
+        }
+    }
+    host_set_mask(c->mask);
+    scheduler_start(c);
+}
+
+}  // namespace ocrun

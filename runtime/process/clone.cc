@@ -1,0 +1,221 @@
+// clone.cc - new threads, forks and CLONE_VM children (see process.h)
+#include <asm/errno.h>
+#include <linux/sched.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/host/handoff.h"
+#include "runtime/io/readiness.h"
+#include "runtime/process/process.h"
+#include "runtime/sync/futex.h"
+
+#include <sys/mman.h>
+
+namespace ocrun {
+
+u32 g_pid;
+
+namespace {
+
+constexpr u32 kFirstTid = 1u << 22, kTidEnd = 1u << 30;
+Lock g_tid_lock;
+u32 g_tid_next, g_tid_left;
+Shared* g_shared;
+
+void copy_identity(Coroutine* to, const Coroutine* from) {
+    to->regs = from->regs;
+    copy_xstate(to, from);
+    to->gs_base = from->gs_base;
+    to->mask = from->mask;
+    memcpy(to->name, from->name, sizeof to->name);
+}
+
+void start_in_guest(Coroutine* c) { oc_exit_loop(c); }
+
+long new_thread(Coroutine* parent, const CloneRequest& q) {
+    constexpr u64 kNeeded = CLONE_VM | CLONE_SIGHAND;
+    if ((q.flags & kNeeded) != kNeeded || (q.flags & CLONE_PIDFD)) return -EINVAL;
+    Coroutine* c = coroutine_alloc();
+    if (!c) return -EAGAIN;
+    if (!g_multi) {
+        signals_enter_multi(parent);
+        preempt_start();
+    }
+    copy_identity(c, parent);
+    c->tid = tid_allocate();
+    c->regs.rax = 0;
+    if (q.stack) c->regs.rsp = q.stack;
+    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
+    if (q.flags & CLONE_CHILD_CLEARTID) c->clear_child_tid = q.child_tid;
+    u32 tid = c->tid;
+    if (q.flags & CLONE_PARENT_SETTID) put_guest((void*)q.parent_tid, tid);
+    if (q.flags & CLONE_CHILD_SETTID) put_guest((void*)q.child_tid, tid);
+    coroutine_prepare(c, start_in_guest);
+    registry_add(c);
+    make_ready(c);
+    return tid;
+}
+
+void after_fork(Coroutine* c, const CloneRequest& q) {
+    KThread* t = this_thread();
+    g_pid = u32(sys(__NR_getpid));
+    t->tid = u32(sys(__NR_gettid));
+    t->async_blocked = false;
+    if (c->direct) {
+        // A vfork child forked: its child is a process of its own, with the actions the vfork child had.
+        c->direct = false;
+        t->kind = ThreadKind::worker;
+        memcpy(g_actions, t->direct_actions, sizeof g_actions);
+    }
+    c->tid = g_pid;
+    c->is_main = true;
+    c->clear_child_tid = 0;  // CLONE_CHILD_CLEARTID was given to the kernel
+    c->robust_head = 0;
+    g_tid_left = 0;
+    g_tid_lock.reset();
+    coroutine_pool_after_fork(c);
+    scheduler_after_fork();
+    if (q.flags & (1ul << 32) /* CLONE_CLEAR_SIGHAND */) {
+        g_signal_lock.reset();
+        g_registry_lock.reset();
+        SignalAction dfl{};
+        for (int sig = 1; sig <= kSignals; sig++)
+            if (g_actions[sig].handler > 1) signal_set_action(sig, &dfl, nullptr);
+    }
+    futex_after_fork();
+    readiness_after_fork();
+    offload_after_fork();
+    preempt_after_fork();
+    signals_after_fork(c);
+    if (q.stack) c->regs.rsp = q.stack;
+    if (q.flags & CLONE_SETTLS) write_fs_base(q.tls);
+}
+
+long fork_process(Call& call, const CloneRequest& q) {
+    // No signal may fall between the copy of the latch and its reset in the child.
+    u64 all = ~kHostNeverBlocked;
+    u64 mine = this_thread()->host_mask;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
+    long r;
+    // TLS and stack are set by after_fork: until then the child runs on the copy of this very stack.
+    u64 flags = q.flags & ~u64(CLONE_SETTLS);
+    if (q.clone3 && q.clone3_bytes > 64) {
+        u8 args[256];
+        if (q.clone3_bytes > sizeof args) return -E2BIG;
+        r = copy_from_guest(args, q.clone3, q.clone3_bytes);
+        if (!r) {
+            clone_args* a = (clone_args*)args;
+            a->flags = flags;
+            a->stack = a->stack_size = a->tls = 0;
+            r = sys(__NR_clone3, args, q.clone3_bytes);
+        }
+    } else {
+        u64 pidfd_or_parent = (flags & CLONE_PIDFD) ? q.pidfd : q.parent_tid;
+        if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) && q.pidfd != q.parent_tid) flags &= ~u64(CLONE_PARENT_SETTID);
+        r = sys(__NR_clone, (flags & 0xffffffff) | q.exit_signal, 0, pidfd_or_parent, q.child_tid, 0);
+        if (r > 0 && (q.flags & CLONE_PARENT_SETTID) && !(flags & CLONE_PARENT_SETTID)) put_guest((void*)q.parent_tid, u32(r));
+    }
+    if (r == 0)
+        after_fork(call.c, q);
+    else
+        host_set_mask(mine);
+    return r;
+}
+
+struct DirectStart {
+    KThread* thread;
+    Coroutine* c;
+};
+
+void direct_child_main(void* argument) {
+    DirectStart start = *(DirectStart*)argument;
+    trap_thread_attach(start.thread);
+    start.thread->tid = start.c->tid = u32(sys(__NR_gettid));
+    start.thread->current = start.c;
+    write_fs_base(start.c->fs_base);
+    oc_exit_loop(start.c);
+}
+
+long shared_memory_child(Call& call, const CloneRequest& q) {
+    if (q.clone3 && q.clone3_bytes > 64) {
+        clone_args a{};
+        if (copy_from_guest(&a, q.clone3, q.clone3_bytes < sizeof a ? q.clone3_bytes : sizeof a)) return -EFAULT;
+        if (a.set_tid || a.cgroup) return -EINVAL;
+    }
+    Coroutine* c = coroutine_alloc();
+    KThread* t = kthread_alloc(ThreadKind::direct);
+    if (!c || !t) {
+        if (c) coroutine_free(c);
+        if (t) kthread_free(t);
+        return -EAGAIN;
+    }
+    copy_identity(c, call.c);
+    c->direct = true;
+    c->is_main = true;
+    c->alt = q.flags & CLONE_VFORK ? call.c->alt : AltStack{0, 0, 0};
+    c->regs.rax = 0;
+    if (q.stack) c->regs.rsp = q.stack;
+    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
+    static_assert(sizeof(SignalAction) * (kSignals + 1) <= sizeof t->direct_actions);
+    memcpy(t->direct_actions, g_actions, sizeof g_actions);
+    if (q.flags & (1ul << 32))
+        for (int sig = 1; sig <= kSignals; sig++)
+            if (((SignalAction*)t->direct_actions)[sig].handler > 1) ((SignalAction*)t->direct_actions)[sig] = SignalAction{};
+    t->host_mask = ~kHostNeverBlocked;
+
+    u64 mine = this_thread()->host_mask;
+    u64 all = ~kHostNeverBlocked;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
+    DirectStart start{t, c};
+    u64 flags = q.flags & 0xffffffff & ~u64(CLONE_SETTLS | CLONE_SIGHAND);
+    u64 pidfd_or_parent = (flags & CLONE_PIDFD) ? q.pidfd : q.parent_tid;
+    if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) && q.pidfd != q.parent_tid) flags &= ~u64(CLONE_PARENT_SETTID);
+    // `start` is read before a CLONE_VFORK parent goes on; another flavour needs a copy that stays.
+    DirectStart* stays = (DirectStart*)(c->runtime_stack - sizeof(DirectStart));
+    *stays = start;
+    long r = oc_clone_child(flags | q.exit_signal, (void*)((u64)stays & ~15ul), (void*)pidfd_or_parent, (void*)q.child_tid,
+                            direct_child_main, stays);
+    if (r > 0 && (q.flags & CLONE_PARENT_SETTID) && !(flags & CLONE_PARENT_SETTID)) put_guest((void*)q.parent_tid, u32(r));
+    // After a CLONE_VFORK the child has left this memory; otherwise its stack and block stay for as long as it may run.
+    if (is_error(r) || (q.flags & CLONE_VFORK)) {
+        if (t->scratch) pages_free(t->scratch, t->scratch_bytes);
+        coroutine_free(c);
+        kthread_free(t);
+    }
+    host_set_mask(mine);
+    return r;
+}
+
+}  // namespace
+
+u32 tid_allocate() {
+    Locked held(g_tid_lock);
+    if (!g_tid_left) {
+        if (!g_shared) {
+            long r = sys(__NR_mmap, nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, hidden_fd(kHiddenPolicy), kSharedOffset);
+            static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
+            g_shared = is_error(r) ? &private_shared : (Shared*)r;
+        }
+        u32 block = __atomic_fetch_add(&g_shared->next_tid_block, 1, __ATOMIC_RELAXED);
+        g_tid_next = kFirstTid + (block % ((kTidEnd - kFirstTid) / kTidBlock)) * kTidBlock;
+        g_tid_left = kTidBlock;
+    }
+    g_tid_left--;
+    return g_tid_next++;
+}
+
+long process_clone(Call& call, const CloneRequest& q) {
+    if (q.flags & CLONE_THREAD) {
+        if (call.c->direct) return -EINVAL;
+        return new_thread(call.c, q);
+    }
+    if ((q.flags & CLONE_VM) && !call.c->direct) return shared_memory_child(call, q);
+    CloneRequest plain = q;
+    // A child of a vfork child gets a copy of memory: sharing it a second time is not supported, and not needed by a
+    // program that could run natively after vfork(2)'s rules.
+    plain.flags &= ~u64(CLONE_VM | CLONE_SIGHAND);
+    return fork_process(call, plain);
+}
+
+}  // namespace ocrun

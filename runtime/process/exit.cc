@@ -1,0 +1,122 @@
+// exit.cc - the end of a thread and of the process (see process.h)
+#include <asm/errno.h>
+#include <linux/futex.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/process/process.h"
+#include "runtime/signal/pending.h"
+#include "runtime/sync/futex.h"
+
+namespace ocrun {
+
+namespace {
+
+// kernel/futex/core.c walks at most this many entries (ROBUST_LIST_LIMIT).
+constexpr int kRobustLimit = 2048;
+
+u32 g_main_exit_code;
+
+void wake_one(u64 address) {
+    if (futex_is_shared(address, 0))
+        sys(__NR_futex, address, FUTEX_WAKE, 1);
+    else
+        futex_wake(address, 1, ~0u);
+}
+
+// The owner of a robust mutex dies: mark the word, wake one waiter. False on a bad address.
+bool owner_died(Coroutine* c, u64 address, bool pi, bool pending) {
+    if (address & 3) return false;
+    u32 value;
+    if (guest_load_u32((const u32*)address, &value)) return false;
+    for (;;) {
+        u32 owner = value & FUTEX_TID_MASK;
+        if (pending && !pi && !value) {
+            wake_one(address);
+            return true;
+        }
+        if (owner != c->tid) return true;
+        u32 seen;
+        if (guest_cas_u32((u32*)address, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen)) return false;
+        if (seen == value) break;
+        value = seen;
+    }
+    if (!pi && (value & FUTEX_WAITERS)) wake_one(address);
+    return true;
+}
+
+void walk_robust_list(Coroutine* c) {
+    if (!c->robust_head) return;
+    struct {
+        u64 next;
+        i64 offset;
+        u64 pending;
+    } head;
+    if (copy_from_guest(&head, (void*)c->robust_head, sizeof head)) return;
+    u64 pending = head.pending & ~1ul;
+    u64 entry = head.next;
+    for (int i = 0; i < kRobustLimit && (entry & ~1ul) != c->robust_head; i++) {
+        u64 at = entry & ~1ul, next;
+        bool bad_next = get_guest(&next, (void*)at) != 0;
+        if (at != pending && !owner_died(c, at + u64(head.offset), entry & 1, false)) return;
+        if (bad_next) return;
+        entry = next;
+    }
+    if (pending) owner_died(c, pending + u64(head.offset), head.pending & 1, true);
+}
+
+void release(Coroutine* c) {
+    walk_robust_list(c);
+    c->robust_head = 0;
+    if (c->clear_child_tid) {
+        u32 zero = 0;
+        if (put_guest((void*)c->clear_child_tid, zero) == 0) wake_one(c->clear_child_tid);
+        c->clear_child_tid = 0;
+    }
+}
+
+}  // namespace
+
+void thread_exit(Coroutine* c, int code) {
+    if (!g_multi) process_exit(c, code);
+    if (c->is_main) g_main_exit_code = u32(code);
+    release(c);
+    registry_remove(c);
+    bool last;
+    {
+        Locked held(g_registry_lock);
+        last = registry().empty();
+    }
+    // The status of the group is its leader's, whenever the leader went.
+    if (last)
+        for (;;) sys(__NR_exit_group, g_main_exit_code);
+    {
+        Locked held(g_signal_lock);
+        pending_clear(&c->pending);
+    }
+    exit_coroutine(c);
+}
+
+void process_exit(Coroutine* c, int code) {
+    if (!g_multi) {
+        release(c);
+    } else {
+        // Robust mutexes in shared memory outlive the process; every thread's list is walked, as the kernel would.
+        for (;;) {
+            Coroutine* next = nullptr;
+            {
+                Locked held(g_registry_lock);
+                for (Coroutine& x : registry())
+                    if (x.robust_head) {
+                        next = &x;
+                        break;
+                    }
+            }
+            if (!next) break;
+            walk_robust_list(next);
+            next->robust_head = 0;
+        }
+    }
+    for (;;) sys(__NR_exit_group, code);
+}
+
+}  // namespace ocrun

@@ -1,0 +1,46 @@
+// process.h - threads, processes and programs: clone, fork, vfork, exec, exit
+//
+// A thread is a coroutine. A fork is the kernel's own, made from the coroutine's runtime stack: the child has one kernel
+// thread, and after_fork rebuilds the runtime around the one coroutine that called. A vfork (or any CLONE_VM child) shares
+// memory, so it must not touch the scheduler: it runs on a temporary "direct" coroutine with its own KThread, every call
+// of it is made natively, never parks, and its signal actions are a private copy. An exec is an exec of ocrun itself
+// with the state the new image needs in a memfd (host/handoff.h).
+// Follows clone(2), fork(2), vfork(2), execve(2), exit(2), set_tid_address(2), get_robust_list(2).
+#pragma once
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+extern u32 g_pid;
+
+struct CloneRequest {
+    u64 flags;  // without the exit signal
+    u64 exit_signal;
+    u64 stack;  // the child's stack pointer, 0: the parent's
+    u64 parent_tid, child_tid, tls, pidfd;
+    const void* clone3;  // guest struct clone_args for the kernel, nullptr for the older calls
+    u64 clone3_bytes;
+};
+long process_clone(Call& call, const CloneRequest& request);
+
+// execveat; returns only on failure.
+long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags);
+
+// SYS_exit of one thread; does not return to the guest.
+[[noreturn]] void thread_exit(Coroutine* c, int code);
+[[noreturn]] void process_exit(Coroutine* c, int code);
+
+// A call of a vfork or CLONE_VM child.
+long direct_call(Call& call);
+
+// Virtual thread ids: in [2^22, 2^30), above the kernel's pids and inside FUTEX_TID_MASK, unique in the process tree.
+u32 tid_allocate();
+
+// Tells the tick that there is something to preempt for; armed lazily (process/preempt.cc).
+void preempt_start();
+void preempt_after_fork();
+
+// The executable's path as /proc/self/exe shall tell it.
+extern char g_exe_path[4096];
+
+}  // namespace ocrun

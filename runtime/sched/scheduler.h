@@ -1,0 +1,65 @@
+// scheduler.h - who runs next: run queues, parking and waking, the idle loop
+//
+// A wait is: token = wait_begin(c); tell every source of a wake the token; reason = wait_park(c, ...). Sources race; the
+// first wake(c, token, reason) wins and the others return false, so exactly one wake ends one wait. After wait_park the
+// caller takes itself off the sources that did not fire. No lock may be held while parking, and nothing of the worker
+// may be kept across it: the coroutine may resume on another worker.
+//
+// Lock order: registry, signals, futex buckets, descriptors, timers, offload, run queues.
+#pragma once
+#include "runtime/sched/worker.h"
+
+namespace ocrun {
+
+inline constexpr u64 kNever = ~0ul;
+
+// CLOCK_MONOTONIC, nanoseconds; a raw call (a vDSO that falls back to the kernel would trap).
+u64 now_ns();
+u64 realtime_ns();
+
+// Signals the process as a whole has pending; changed under the signal lock.
+extern std::atomic<u64> g_shared_pending_bits;
+inline bool signal_pending(const Coroutine* c) {
+    return ((c->pending.bits | g_shared_pending_bits.load(std::memory_order_relaxed)) & ~c->mask) != 0;
+}
+
+// What the scheduler needs from the layers above it.
+struct SchedulerHooks {
+    // Looks for completed I/O and wakes coroutines; waits at most timeout_ns (0: do not wait; kNever), less when a host
+    // signal is latched or kick() was called.
+    void (*poll_io)(u64 timeout_ns);
+    // Makes a poll_io in progress return; callable from any thread of ours.
+    void (*kick)();
+    // Takes latched host signals into the pending sets.
+    void (*drain_signals)();
+    // The worker has nothing to run (true) or runs again (false): nobody needs ticks meanwhile.
+    void (*idle)(bool idle);
+};
+void scheduler_init(const SchedulerHooks& hooks, KThread* first);
+
+// More than one coroutine has existed since the start or the last fork. While false, the only coroutine may block in
+// the kernel, the host's signal mask mirrors its own, and no tick runs.
+extern bool g_multi;
+
+u64 wait_begin(Coroutine* c, bool interruptible);
+bool wake(Coroutine* c, u64 token, WakeReason reason);
+// Ends the wait with `signal` if c is in an interruptible wait. From any thread of ours.
+void wake_for_signal(Coroutine* c);
+// Parks until woken or until deadline_ns (CLOCK_MONOTONIC; kNever). With a pending unblocked signal an interruptible wait
+// returns `signal` at once. `what` is a constant text for the dump.
+WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail);
+
+// Puts a coroutine that never ran, or that lost its worker, into a run queue.
+void make_ready(Coroutine* c);
+// Lets others run; returns when c is chosen again. Polls timers and descriptors too.
+void yield_now(Coroutine* c);
+// Anything else to run, or that could become runnable? (Decides whether a tick preempts.)
+bool others_runnable();
+// The current coroutine ends: its slot is freed once its stack is left.
+[[noreturn]] void exit_coroutine(Coroutine* c);
+// Forgets every queue in the child of a fork; the calling coroutine goes on.
+void scheduler_after_fork();
+// The first coroutine starts: leaves the caller's stack for good.
+[[noreturn]] void scheduler_start(Coroutine* c);
+
+}  // namespace ocrun

@@ -1,0 +1,58 @@
+// worker.h - one kernel thread of ours: worker, offload helper, or the child of a vfork
+#pragma once
+#include <signal.h>
+
+#include "runtime/base/lock.h"
+#include "runtime/context/coroutine.h"
+#include "seccomp/trap.h"
+
+namespace ocrun {
+
+enum class ThreadKind : u8 { worker, offload, direct };
+
+struct OffloadJob;  // io/offload.h
+
+struct KThread : TrapThread {
+    ThreadKind kind;
+    bool async_blocked;      // the latch is full: the kernel keeps further signals until it is drained
+    std::atomic<bool> need_resched;
+    u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
+
+    // Host signals between handler and drain. One producer (handlers on this thread, mutually masked) and one
+    // consumer (this thread's runtime code); indices only grow.
+    static constexpr u32 kLatchSlots = 64;
+    std::atomic<u32> latch_in, latch_out;
+    siginfo_t latch[kLatchSlots];
+
+    // worker
+    Lock run_lock;
+    Coroutine* run_head;
+    Coroutine* run_tail;
+    std::atomic<u32> run_count;
+    boost::context::detail::fcontext_t idle_fiber;
+    u32 schedule_count;
+    std::atomic<bool> idle_ticks;
+
+    // direct: the child's own signal actions (a copy of signal/signals.h's table), and memory to free when it is gone
+    u8 direct_actions[65 * 32];
+    void* scratch;
+    size_t scratch_bytes;
+
+    // offload
+    std::atomic<OffloadJob*> job;
+    KThread* next_idle;
+};
+
+inline constexpr size_t kIdleStackOffset = 16 * 1024, kIdleStackBytes = 48 * 1024;
+static_assert(sizeof(KThread) <= kIdleStackOffset);
+static_assert(kIdleStackOffset + kIdleStackBytes + 64 * 1024 == kThreadBlockBytes);
+
+inline KThread* this_thread() { return static_cast<KThread*>(trap_thread()); }
+inline Coroutine* this_coroutine() { return static_cast<Coroutine*>(trap_thread()->current); }
+
+// A zeroed block, or nullptr; not attached yet.
+KThread* kthread_alloc(ThreadKind kind);
+void kthread_free(KThread* thread);
+inline void* kthread_stack_top(KThread* t) { return (char*)t + kIdleStackOffset + kIdleStackBytes; }
+
+}  // namespace ocrun

@@ -1,0 +1,173 @@
+// host_signals.cc - the handlers (see host_signals.h)
+//
+// A handler finds one of these situations:
+//   guest code        state is saved into the coroutine and the frame is abandoned for oc_exit_loop (or the fault path)
+//   [oc_exit_begin..) the exit is sent back to its start (oc_exit_again): the coroutine still holds everything
+//   [oc_intr_begin..) the interruptible call is made to return -EINTR
+//   a guest copy      a fault resumes at oc_copy_fault
+//   other runtime     the signal is latched; the next exit or idle look takes it
+#include "runtime/signal/host_signals.h"
+
+#include <asm/errno.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+
+namespace ocrun {
+
+void (*g_dump_hook)(const siginfo_t&);
+
+extern "C" void oc_sigreturn();
+
+namespace {
+
+struct KernelSigaction {
+    void* handler;
+    u64 flags;
+    void (*restorer)();
+    u64 mask;
+};
+constexpr u64 kSaRestorer = 0x04000000;
+
+bool within(u64 rip, const char* begin, const char* end) { return rip >= (u64)begin && rip < (u64)end; }
+
+// Raised by the interrupted instruction itself, not by kill(2) and its relatives.
+bool kernel_fault(int sig, const siginfo_t* info) {
+    return info->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP);
+}
+
+void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
+    u32 in = t->latch_in.load(std::memory_order_relaxed);
+    if (in - t->latch_out.load(std::memory_order_acquire) < KThread::kLatchSlots) {
+        t->latch[in % KThread::kLatchSlots] = info;
+        t->latch_in.store(in + 1, std::memory_order_release);
+    }
+    if (in + 1 - t->latch_out.load(std::memory_order_acquire) >= KThread::kLatchSlots) {
+        // Full: from here on the kernel keeps them. signal_drain opens the mask again.
+        t->async_blocked = true;
+        *(u64*)&uc->uc_sigmask = ~kHostNeverBlocked;
+    }
+}
+
+void after_guest_signal(GuestContext* g) {
+    KThread* t = this_thread();
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    oc_exit_loop(g);
+}
+
+void after_guest_fault(GuestContext* g) {
+    KThread* t = this_thread();
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    Coroutine* c = static_cast<Coroutine*>(g);
+    siginfo_t info;
+    memcpy(&info, c->fault_info, sizeof info);
+    signal_force(c, info);
+    oc_exit_loop(g);
+}
+
+void runtime_fault(int sig, const siginfo_t* info, const ucontext_t* uc) {
+    const greg_t* g = uc->uc_mcontext.gregs;
+    TextBuffer<512> text;
+    text.add("internal error: the runtime got signal ").dec(sig).add(" at ").hex((u64)g[REG_RIP]).add(", address ").hex((u64)info->si_addr);
+    if (Coroutine* c = this_coroutine()) text.add(", thread ").dec(c->tid).add(" in system call ").dec(c->call_nr);
+    u64 frame = (u64)g[REG_RBP];
+    for (int i = 0; i < 12 && frame > 4096; i++) {
+        u64 pair[2];
+        if (copy_from_guest(pair, (void*)frame, sizeof pair)) break;
+        text.add(" < ").hex(pair[1]);
+        if (pair[0] <= frame) break;
+        frame = pair[0];
+    }
+    log_line(text);
+    host_set_action(sig, false, false, 0);
+}
+
+}  // namespace
+
+extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
+    KThread* t = static_cast<KThread*>(trap_thread_of_stack(__builtin_frame_address(0)));
+    greg_t* regs = uc->uc_mcontext.gregs;
+    u64 rip = (u64)regs[REG_RIP];
+    bool in_rt = in_runtime(rip);
+    u64 gs = read_gs_base();
+    if (gs != (u64)t) {
+        if (!in_rt && t->current) t->current->gs_base = gs;
+        write_gs_base((u64)t);
+    }
+
+    if (kernel_fault(sig, info)) {
+        if (within(rip, oc_copy_begin, oc_copy_end)) {
+            regs[REG_RIP] = (greg_t)oc_copy_fault;
+            return;
+        }
+        Coroutine* c = static_cast<Coroutine*>(t->current);
+        bool exiting = within(rip, oc_exit_begin, oc_exit_end);
+        if (in_rt && !exiting) {
+            runtime_fault(sig, info, uc);
+            return;
+        }
+        if (g_actions[sig].handler < 2 || (c->mask & signal_bit(sig))) {
+            // The kernel would kill: let it, with the guest's own registers in the core.
+            host_set_action(sig, false, false, 0);
+            if (exiting) die_by_signal(sig);
+            return;
+        }
+        if (!exiting) save_context(c, uc);
+        memcpy(c->fault_info, info, sizeof *info);
+        leave_handler(c, after_guest_fault);
+    }
+
+    if (sig == kInternalSignal) {
+        if (info->si_code == SI_TIMER && info->si_value.sival_int == kInternalTick) {
+            t->need_resched.store(true, std::memory_order_relaxed);
+        } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalDump) {
+            if (g_dump_hook) g_dump_hook(*info);
+            return;
+        } else if (info->si_code == SI_TKILL && t->kind == ThreadKind::offload) {
+            // a kick: only the interruption matters
+        } else {
+            latch(t, *info, uc);
+        }
+    } else {
+        latch(t, *info, uc);
+    }
+    t->latched.store(1, std::memory_order_release);
+
+    if (!in_rt) {
+        if (t->kind == ThreadKind::offload) return;
+        GuestContext* c = t->current;
+        save_context(c, uc);
+        leave_handler(c, after_guest_signal);
+    }
+    if (within(rip, oc_exit_begin, oc_exit_end)) {
+        regs[REG_RIP] = (greg_t)oc_exit_again;
+        regs[REG_EFL] &= ~0x100;  // the exit may have been about to single-step the guest
+    } else if (within(rip, oc_intr_begin, oc_intr_end)) {
+        regs[REG_RIP] = (greg_t)oc_intr_abort;
+    }
+}
+
+void host_set_action(int sig, bool ours, bool ignore, u64 extra_flags) {
+    KernelSigaction act{};
+    act.restorer = oc_sigreturn;
+    act.flags = kSaRestorer | extra_flags;
+    if (ours) {
+        act.handler = (void*)oc_on_host_signal;
+        // SA_RESTART: an unhooked call the kernel runs for the guest is restarted; calls of the runtime that must end
+        // go through oc_syscall_intr.
+        act.flags |= SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+        // Handlers exclude each other, so many queued signals cannot stack up frames; faults and traps stay open.
+        act.mask = ~kHostNeverBlocked | signal_bit(kInternalSignal);
+    } else if (ignore) {
+        act.handler = (void*)SIG_IGN;
+    }
+    sys(__NR_rt_sigaction, sig, &act, nullptr, 8);
+}
+
+void host_install_own() {
+    host_set_action(SIGSEGV, true, false, SA_NODEFER);
+    host_set_action(SIGBUS, true, false, SA_NODEFER);
+    host_set_action(kInternalSignal, true, false, 0);
+}
+
+}  // namespace ocrun

@@ -1,0 +1,91 @@
+// signals.h - the guest's signals, kept by the runtime: dispositions, masks, pending sets, delivery
+//
+// Mechanism. The kernel delivers to our handlers, which only latch (host_signals.cc). The runtime takes latched signals
+// into the pending set of the process or of one coroutine, wakes a coroutine that does not block them, and every way out
+// to the guest (oc_exit_loop) delivers what is pending: it builds the frame the kernel would have built.
+//
+// Single mode (g_multi false): the process has one coroutine. The host's mask mirrors the guest's, so blocked signals
+// stay in the kernel, and job control, signalfd, sigwait and exec see exactly what they see natively.
+// Multi mode: masks are per coroutine, so the host blocks nothing and blocked signals wait in the runtime's sets.
+//
+// Host dispositions follow the guest's: ignored is ignored, a default action stays the kernel's own as long as no
+// coroutine blocks or awaits the signal, a handler becomes ours. So a default death is a real death with the right status.
+//
+// Follows signal(7), sigaction(2), kernel/signal.c. Lock: g_signal_lock guards actions and pending sets.
+#pragma once
+#include "runtime/sched/scheduler.h"
+
+namespace ocrun {
+
+// Layout of the kernel's struct sigaction on x86-64.
+struct SignalAction {
+    u64 handler;  // 0 SIG_DFL, 1 SIG_IGN
+    u64 flags;
+    u64 restorer;
+    u64 mask;
+};
+
+inline constexpr int kSignals = 64;
+inline constexpr int kFirstRealtime = 32;  // the kernel's SIGRTMIN; libcs keep the first two or three for themselves
+inline constexpr u64 signal_bit(int sig) { return 1ul << (sig - 1); }
+// Ticks, kicks of helper threads and requests from outside; recognised by its siginfo, else it is the guest's.
+inline constexpr int kInternalSignal = 64;
+inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002;
+
+inline constexpr u64 kUnblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
+// Never blocked in the kernel on our threads: a trap, a fault or a tick must always get through.
+inline constexpr u64 kHostNeverBlocked = kUnblockable | signal_bit(SIGSYS) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) |
+                                         signal_bit(SIGFPE) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
+                                         signal_bit(kInternalSignal);
+
+extern Lock g_signal_lock;
+extern SignalAction g_actions[kSignals + 1];
+
+// Start-up, in the order given: installs the runtime's own handlers, reads the inherited ignored set.
+void signals_init();
+// sigaction(2) for the process: 0 or -EINVAL. new_action/old_action may be null; both are runtime memory.
+long signal_set_action(int sig, const SignalAction* new_action, SignalAction* old_action);
+// Sets the coroutine's mask (KILL and STOP are dropped) and what follows from it in the kernel.
+void signal_set_mask(Coroutine* c, u64 mask);
+// As the mask of sigsuspend, ppoll ...: the old mask returns when the call ends or a handler returns.
+void signal_set_temporary_mask(Coroutine* c, u64 mask);
+// The first second thread: from mirroring the mask to keeping it.
+void signals_enter_multi(Coroutine* c);
+// The child of a fork: nothing pending, single mode again.
+void signals_after_fork(Coroutine* c);
+// Signals that some coroutine awaits must reach our handler even when their action is to ignore or to default.
+void signal_want(u64 set);
+
+// Generation. The info carries the number.
+void signal_post_process(const siginfo_t& info);
+void signal_post_thread(Coroutine* c, const siginfo_t& info);
+// Takes one signal of `set` from the coroutine's or the process's pending set (coroutine first, lowest number first).
+bool signal_take(Coroutine* c, u64 set, siginfo_t* out);
+u64 signal_pending_set(Coroutine* c);
+// The coroutine a POSIX timer with SIGEV_THREAD_ID is meant for; nullptr for the others (signal/timers_posix.cc).
+Coroutine* timer_signal_target(const siginfo_t& info);
+// timer_create(2) with a guest struct sigevent: 0 or -errno.
+long posix_timer_create(Coroutine* c, i32 clock, u64 guest_event, u64 guest_id);
+// Latched host signals -> pending sets.
+void signal_drain();
+
+// Delivers one pending signal of c: true when c's state changed (a frame was pushed or the signal was dropped). Ends the
+// process for a fatal default action. *handler_flags gets sa_flags when a handler will run, else stays.
+bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags);
+// sa_flags of the handler that the next delivery would run (0 for default actions).
+u64 signal_next_flags(Coroutine* c);
+// rt_sigreturn: restores the state saved in the frame at rsp.
+void signal_return(Coroutine* c);
+// A fault the guest caused: as the kernel's force_sig, a blocked or ignored signal kills.
+void signal_force(Coroutine* c, const siginfo_t& info);
+[[noreturn]] void die_by_signal(int sig);
+
+bool signal_is_ignored(int sig);
+// Signals of a signalfd: kept blocked in the kernel as long as every coroutine blocks them.
+void signal_mirror(u64 set);
+// Mask the host thread really has, for native calls that look at it.
+void host_set_mask(u64 mask);
+// Before exec: the signals that are pending in the runtime go back to the kernel, blocked.
+void signals_prepare_exec(Coroutine* c);
+
+}  // namespace ocrun

@@ -1,0 +1,67 @@
+// timers_posix.cc - POSIX timers whose signal goes to one thread, and signalfd (timer_create(2), signalfd(2))
+//
+// The kernel cannot signal a coroutine: SIGEV_THREAD_ID becomes a signal to the process, and the timer's id tells drain
+// whose it is.
+#include <asm/errno.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/signal/signals.h"
+
+namespace ocrun {
+
+namespace {
+
+constexpr int kMostTimers = 4096;
+struct Target {
+    u32 tid;  // 0: free
+};
+Target* g_targets;  // by kernel timer id
+
+struct SigEvent {
+    u64 value;
+    i32 signo, notify;
+    i32 tid;
+    i32 pad[11];
+};
+static_assert(sizeof(SigEvent) == 64);
+constexpr i32 kThreadId = 4;  // SIGEV_THREAD_ID
+
+}  // namespace
+
+Coroutine* timer_signal_target(const siginfo_t& info) {
+    if (!g_targets || u32(info.si_timerid) >= u32(kMostTimers)) return nullptr;
+    u32 tid = g_targets[info.si_timerid].tid;
+    if (!tid) return nullptr;
+    Locked held(g_registry_lock);
+    return registry_find(tid);
+}
+
+long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
+    SigEvent event;
+    if (get_guest(&event, (void*)guest_event)) return -EFAULT;
+    i32 id = 0;
+    u32 tid = u32(event.tid);
+    bool to_thread = event.notify & kThreadId;
+    if (to_thread) {
+        Locked held(g_registry_lock);
+        if (!registry_find(tid)) return -EINVAL;
+    }
+    if (to_thread) {
+        event.notify &= ~kThreadId;
+        event.tid = 0;
+    }
+    long r = sys(__NR_timer_create, clock, &event, &id);
+    if (is_error(r)) return r;
+    if (to_thread || g_targets) {
+        if (!g_targets) g_targets = (Target*)pages_alloc(kMostTimers * sizeof(Target));
+        if (g_targets && u32(id) < u32(kMostTimers)) g_targets[id].tid = to_thread ? tid : 0;
+    }
+    if (put_guest((void*)guest_id, id)) {
+        sys(__NR_timer_delete, id);
+        return -EFAULT;
+    }
+    return 0;
+}
+
+}  // namespace ocrun

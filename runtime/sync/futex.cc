@@ -1,0 +1,316 @@
+// futex.cc - the table of private futexes (see futex.h)
+#include "runtime/sync/futex.h"
+
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/ioctl.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+
+namespace ocrun {
+
+namespace {
+
+struct Bucket;
+
+struct Waiter {
+    Waiter *previous, *next;
+    Bucket* bucket;  // nullptr: not queued; changes under the locks of both buckets (requeue)
+    u64 address;
+    u32 bitset;
+    bool woken;
+    Coroutine* c;
+    u64 token;
+};
+
+struct Bucket {
+    Lock lock;
+    Waiter *head, *tail;
+};
+
+constexpr u32 kBucketBits = 14;
+Bucket* g_buckets;
+std::atomic<bool> g_shared_seen{false};
+
+Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
+
+void queue(Bucket* b, Waiter* w) {
+    w->bucket = b;
+    w->next = nullptr;
+    w->previous = b->tail;
+    (b->tail ? b->tail->next : b->head) = w;
+    b->tail = w;
+}
+
+void unqueue(Waiter* w) {
+    Bucket* b = w->bucket;
+    (w->previous ? w->previous->next : b->head) = w->next;
+    (w->next ? w->next->previous : b->tail) = w->previous;
+    __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
+}
+
+// Takes w off whatever queue it is on, even while it is being moved.
+void unqueue_own(Waiter* w) {
+    for (;;) {
+        Bucket* b = __atomic_load_n(&w->bucket, __ATOMIC_ACQUIRE);
+        if (!b) return;
+        Locked held(b->lock);
+        if (w->bucket == b) {
+            unqueue(w);
+            return;
+        }
+    }
+}
+
+// Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off.
+u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
+    u32 woken = 0;
+    for (Waiter *w = b->head, *next; w && woken < count; w = next) {
+        next = w->next;
+        if (w->address != address || !(w->bitset & bitset)) continue;
+        // Off the queue before the wake: afterwards the waiter's stack may be gone.
+        Coroutine* c = w->c;
+        u64 token = w->token;
+        w->woken = true;
+        unqueue(w);
+        if (wake(c, token, WakeReason::woken)) woken++;
+    }
+    return woken;
+}
+
+struct LockPair {
+    LockPair(Bucket* a, Bucket* b) : first(a < b ? a : b), second(a < b ? b : a) {
+        first->lock.lock();
+        if (second != first) second->lock.lock();
+    }
+    ~LockPair() {
+        if (second != first) second->lock.unlock();
+        first->lock.unlock();
+    }
+    Bucket *first, *second;
+};
+
+// Linux 6.11: the mapping that covers an address (include/uapi/linux/fs.h, PROCMAP_QUERY).
+struct ProcmapQuery {
+    u64 size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+    u32 dev_major, dev_minor, vma_name_size, build_id_size;
+    u64 vma_name_addr, build_id_addr;
+};
+constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+constexpr u64 kVmaShared = 8;
+
+bool mapping_is_shared_by_text(long fd, u64 address) {
+    char line[4096 + 128];
+    size_t have = 0;
+    for (;;) {
+        long n = sys(__NR_read, fd, line + have, sizeof line - have);
+        if (n <= 0) return false;
+        have += size_t(n);
+        size_t start = 0;
+        for (size_t i = 0; i < have; i++) {
+            if (line[i] != '\n') continue;
+            u64 bounds[2] = {0, 0};
+            const char* p = line + start;
+            for (int k = 0; k < 2; k++, p++)
+                for (; (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f'); p++)
+                    bounds[k] = bounds[k] * 16 + u64(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+            if (address >= bounds[0] && address < bounds[1]) return p[3] == 's';
+            start = i + 1;
+        }
+        if (start == 0 && have == sizeof line) return false;
+        memmove(line, line + start, have - start);
+        have -= start;
+    }
+}
+
+bool mapping_is_shared(u64 address) {
+    long fd = sys(__NR_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    if (is_error(fd)) return false;
+    ProcmapQuery q{};
+    q.size = sizeof q;
+    q.query_addr = address;
+    bool shared;
+    if (!is_error(sys(__NR_ioctl, fd, kProcmapQuery, &q)))
+        shared = q.vma_flags & kVmaShared;
+    else
+        shared = mapping_is_shared_by_text(fd, address);
+    sys(__NR_close, fd);
+    return shared;
+}
+
+}  // namespace
+
+void futex_init() { g_buckets = (Bucket*)pages_alloc(sizeof(Bucket) << kBucketBits); }
+
+void futex_after_fork() {
+    // Only touched buckets are worth a write: the rest are still zero pages.
+    for (u32 i = 0; i < (1u << kBucketBits); i++) {
+        Bucket& b = g_buckets[i];
+        if (b.head) b.head = b.tail = nullptr;
+        b.lock.reset();
+    }
+}
+
+void futex_note_shared() { g_shared_seen.store(true, std::memory_order_relaxed); }
+
+bool futex_is_shared(u64 address, u32 op) {
+    if (op & FUTEX_PRIVATE_FLAG) return false;
+    if (!g_shared_seen.load(std::memory_order_relaxed)) return false;
+    return mapping_is_shared(address);
+}
+
+long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {
+    if (!bitset) return -EINVAL;
+    if (address & 3) return -EINVAL;
+    Bucket* b = bucket_of(address);
+    Waiter w{};
+    w.address = address;
+    w.bitset = bitset;
+    w.c = c;
+    w.token = wait_begin(c, true);
+    long early = 0;
+    {
+        Locked held(b->lock);
+        u32 value;
+        early = guest_load_u32((const u32*)address, &value);
+        if (!early && value != expected) early = -EAGAIN;
+        if (!early) queue(b, &w);
+    }
+    if (early) {
+        wake(c, w.token, WakeReason::woken);
+        wait_park(c, kNever, "futex", address);
+        return early;
+    }
+    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    unqueue_own(&w);
+    if (why == WakeReason::timeout) return -ETIMEDOUT;
+    if (why != WakeReason::woken) return -EINTR;
+    return 0;
+}
+
+long futex_wake(u64 address, u32 count, u32 bitset) {
+    if (!bitset || (address & 3)) return -EINVAL;
+    Bucket* b = bucket_of(address);
+    if (!__atomic_load_n(&b->head, __ATOMIC_ACQUIRE)) return 0;
+    Locked held(b->lock);
+    return wake_some(b, address, count, bitset);
+}
+
+long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected) {
+    if ((from | to) & 3) return -EINVAL;
+    Bucket *a = bucket_of(from), *b = bucket_of(to);
+    LockPair held(a, b);
+    if (compare) {
+        u32 value;
+        if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
+        if (value != expected) return -EAGAIN;
+    }
+    u32 woken = wake_some(a, from, wake_count, ~0u), moved = 0;
+    for (Waiter *w = a->head, *next; w && moved < move_count; w = next) {
+        next = w->next;
+        if (w->address != from) continue;
+        w->address = to;
+        moved++;
+        if (a == b) continue;
+        unqueue(w);
+        queue(b, w);
+    }
+    return woken + moved;
+}
+
+namespace {
+
+// Applies FUTEX_WAKE_OP's operation; the old value in *old. 0 or -errno.
+long apply_op(u64 address, u32 encoded, u32* old) {
+    u32 op = (encoded >> 28) & 7;
+    i32 argument = i32(encoded << 8) >> 20;
+    if ((encoded >> 28) & 8) argument = i32(1u << (argument & 31));
+    u32 value;
+    if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
+    for (;;) {
+        u32 fresh;
+        switch (op) {
+            case FUTEX_OP_SET: fresh = u32(argument); break;
+            case FUTEX_OP_ADD: fresh = value + u32(argument); break;
+            case FUTEX_OP_OR: fresh = value | u32(argument); break;
+            case FUTEX_OP_ANDN: fresh = value & ~u32(argument); break;
+            case FUTEX_OP_XOR: fresh = value ^ u32(argument); break;
+            default: return -ENOSYS;
+        }
+        u32 seen;
+        if (guest_cas_u32((u32*)address, value, fresh, &seen)) return -EFAULT;
+        if (seen == value) break;
+        value = seen;
+    }
+    *old = value;
+    return 0;
+}
+
+long compare_old(u32 encoded, u32 old) {
+    i32 argument = i32(encoded << 20) >> 20, value = i32(old);
+    switch ((encoded >> 24) & 15) {
+        case FUTEX_OP_CMP_EQ: return value == argument;
+        case FUTEX_OP_CMP_NE: return value != argument;
+        case FUTEX_OP_CMP_LT: return value < argument;
+        case FUTEX_OP_CMP_LE: return value <= argument;
+        case FUTEX_OP_CMP_GT: return value > argument;
+        case FUTEX_OP_CMP_GE: return value >= argument;
+    }
+    return -ENOSYS;
+}
+
+}  // namespace
+
+long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded) {
+    if ((first | second) & 3) return -EINVAL;
+    LockPair held(bucket_of(first), bucket_of(second));
+    u32 old;
+    long r = apply_op(second, encoded, &old);
+    if (r) return r;
+    long holds = compare_old(encoded, old);
+    if (holds < 0) return holds;
+    long woken = wake_some(bucket_of(first), first, count, ~0u);
+    if (holds) woken += wake_some(bucket_of(second), second, count2, ~0u);
+    return woken;
+}
+
+long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_ns) {
+    constexpr u32 kMost = 128;  // FUTEX_WAITV_MAX
+    if (!n || n > kMost) return -EINVAL;
+    Waiter w[kMost];
+    u64 token = wait_begin(c, true);
+    long early = 0;
+    u32 queued = 0;
+    for (; queued < n && !early; queued++) {
+        Waiter& x = w[queued];
+        x = Waiter{};
+        x.address = words[queued].address;
+        x.bitset = ~0u;
+        x.c = c;
+        x.token = token;
+        if (x.address & 3) {
+            early = -EINVAL;
+            break;
+        }
+        Bucket* b = bucket_of(x.address);
+        Locked held(b->lock);
+        u32 value;
+        early = guest_load_u32((const u32*)x.address, &value);
+        if (!early && value != words[queued].expected) early = -EAGAIN;
+        if (!early) queue(b, &x);
+    }
+    if (early) wake(c, token, WakeReason::woken);
+    WakeReason why = wait_park(c, deadline_ns, "futex", words[0].address);
+    long woken = -1;
+    for (u32 i = 0; i < queued; i++) {
+        unqueue_own(&w[i]);
+        if (w[i].woken) woken = i;
+    }
+    if (woken >= 0 && why == WakeReason::woken) return woken;
+    if (early) return early;
+    return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
+}
+
+}  // namespace ocrun

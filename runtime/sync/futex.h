@@ -1,0 +1,34 @@
+// futex.h - futexes of private memory in user space; shared memory goes to the kernel
+//
+// A word in private anonymous or private file memory can only be waited on by this process, so its waiters are kept here
+// and a wake costs no system call. A word in a shared mapping belongs to the kernel's table, whoever waits (two tables
+// would lose wakes). The PRIVATE flag decides at once; without it the mapping is asked for, and only in processes that
+// ever mapped shared memory (futex_note_shared). Follows futex(2), kernel/futex/.
+#pragma once
+#include "runtime/sched/scheduler.h"
+
+namespace ocrun {
+
+void futex_init();
+void futex_after_fork();
+// The process mapped shared memory: flags alone no longer say that a word is private.
+void futex_note_shared();
+
+// True when the word at `address` must go to the kernel's table.
+bool futex_is_shared(u64 address, u32 op);
+
+// Waits while *address == expected. 0 when woken, -EAGAIN, -ETIMEDOUT, -EINTR (a signal is pending), -EFAULT, -EINVAL.
+long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns);
+// Number woken, or -errno.
+long futex_wake(u64 address, u32 count, u32 bitset);
+long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected);
+long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded_op);
+
+struct FutexWaitV {
+    u64 address;
+    u32 expected;
+};
+// futex_waitv(2) for private words: index of a woken one, or -errno.
+long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_ns);
+
+}  // namespace ocrun

@@ -1,0 +1,58 @@
+// call.h - one system call on its way through the runtime
+//
+// oc_enter_syscall (dispatch.cc) finds the row's handler in syscall_table.def and calls it on the coroutine's runtime
+// stack. A handler returns what the guest's rax gets, or one of the kernel's internal restart codes, which dispatch turns
+// into -EINTR or a repeated call by the rules of signal(7). Handlers never see a call that the policy answered itself.
+#pragma once
+#include "config/policy.h"
+#include "runtime/io/offload.h"
+#include "runtime/sched/scheduler.h"
+#include "runtime/signal/signals.h"
+
+namespace ocrun {
+
+struct Call {
+    Coroutine* c;
+    u32 nr;
+    u64 a[6];
+};
+using Handler = long (*)(Call&);
+
+// include/linux/errno.h: never seen by user space.
+inline constexpr long kRestartSys = -512;           // again if SA_RESTART, else EINTR
+inline constexpr long kRestartNoIntr = -513;        // always again
+inline constexpr long kRestartNoHand = -514;        // EINTR if a handler runs, else again
+inline constexpr long kRestartRestartBlock = -516;  // as NoHand; Coroutine::restart_deadline_ns says till when
+inline constexpr bool is_restart(long r) { return r <= -512 && r >= -516; }
+
+inline long native(const Call& call) {
+    return raw_syscall(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4], (long)call.a[5]);
+}
+// The call in the kernel, ended early (-EINTR) by a latched signal.
+inline long native_interruptible(const Call& call) {
+    return oc_syscall_intr(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4], (long)call.a[5]);
+}
+
+// Makes a call that may block for as long as it likes: in the kernel when the coroutine is alone in its process, by a
+// helper otherwise. When a signal for the coroutine ends it, `interrupted` is returned.
+long blocking_call(Call& call, long interrupted, const char* what);
+// Same for a call that must not be repeated by us when only a signal without effect interrupted it: deadline-free calls.
+long blocking_native(Call& call, long interrupted);
+
+// Absolute CLOCK_MONOTONIC deadline of a relative guest timespec/timeval pointer (0: kNever). 0 or -errno.
+struct Timespec64 {
+    i64 tv_sec, tv_nsec;
+};
+long deadline_from(const Timespec64& relative, u64* deadline_ns);
+Timespec64 remaining(u64 deadline_ns);
+
+#define OC_SYSCALL(nr, name, args, groups, hook, condition, can_park, handler, limitation) long handler(Call&);
+#include "seccomp/syscall_table.def"
+#undef OC_SYSCALL
+
+// The policy in force, and what the process was started with (syscalls/dispatch.cc).
+extern const Policy* g_policy;
+// One row of the counters behind `ocrun stat`.
+extern u64 g_trap_count;
+
+}  // namespace ocrun

@@ -1,0 +1,225 @@
+// dispatch.cc - from the trap to a handler and back to the guest
+//
+// The way of one call: SIGSYS (seccomp/trap.cc) or a rewritten site -> oc_enter_syscall -> policy -> handler -> result or
+// restart code -> oc_exit_loop (signals, preemption) -> oc_resume_guest (seccomp/trap_x86_64.S).
+#include <asm/errno.h>
+#include <linux/audit.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/process/guest_filter.h"
+#include "runtime/process/process.h"
+#include "runtime/syscalls/call.h"
+#include "seccomp/syscall_table.h"
+
+namespace ocrun {
+
+const Policy* g_policy;
+u64 g_trap_count;
+
+namespace {
+
+Handler g_handlers[kSyscallLimit] = {};
+
+constexpr u64 kNanosecondsPerSecond = 1000000000ul;
+
+void log_call(const Call& call, long result) {
+    TextBuffer<256> text;
+    text.add("log: thread ").dec(call.c->tid).add(" ");
+    const char* name = syscall_name(call.nr);
+    if (name)
+        text.add(name);
+    else
+        text.add("syscall_").dec(call.nr);
+    text.add("(");
+    for (int i = 0; i < 6; i++) text.add(i ? ", " : "").hex(call.a[i]);
+    text.add(") = ").dec(result);
+    log_line(text);
+}
+
+void sleep_for(Coroutine* c, u64 ns) {
+    u64 deadline = now_ns() + ns;
+    if (g_multi && !c->direct) {
+        while (now_ns() < deadline) {
+            wait_begin(c, false);
+            wait_park(c, deadline, "policy delay", 0);
+        }
+        return;
+    }
+    timespec t{time_t(deadline / kNanosecondsPerSecond), long(deadline % kNanosecondsPerSecond)};
+    while (sys(__NR_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, nullptr) == -EINTR) {
+    }
+}
+
+long run(Call& call) {
+    Coroutine* c = call.c;
+    if (__builtin_expect(c->trap_arch != AUDIT_ARCH_X86_64, 0)) {
+        static bool told;
+        if (!told) log_line("a 32-bit (int 0x80) or x32 system call was answered with ENOSYS: ocrun runs x86-64 calls only");
+        told = true;
+        return -ENOSYS;
+    }
+    if (__builtin_expect(guest_filters_present(), 0)) {
+        long verdict;
+        if (guest_filters_decide(call, &verdict)) return verdict;
+    }
+    if (c->direct) return direct_call(call);
+    if (call.nr >= kSyscallLimit || !g_handlers[call.nr]) return native(call);
+    const SyscallRule& rule = g_policy->rules[call.nr];
+    if (__builtin_expect(rule.delay_us != 0, 0)) sleep_for(c, u64(rule.delay_us) * 1000);
+    long r;
+    switch (rule.action) {
+        case Action::ret:
+            r = rule.value;
+            break;
+        case Action::deny:
+            r = rule.value ? rule.value : -EPERM;
+            break;
+        case Action::offload:
+            r = g_multi ? offload_call(c, call.nr, call.a, "offloaded call") : g_handlers[call.nr](call);
+            if (r == -EINTR && g_multi) r = kRestartSys;
+            break;
+        default:
+            r = g_handlers[call.nr](call);
+    }
+    if (__builtin_expect(rule.log, 0) && !is_restart(r)) log_call(call, r);
+    return r;
+}
+
+void run_and_store(Coroutine* c, u32 nr) {
+    g_trap_count++;
+    Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
+    c->call_nr = nr;
+    long r = run(call);
+    c->call_nr = kNoCall;
+    if (is_restart(r)) {
+        c->restart = r;
+        c->restart_nr = nr;
+        return;
+    }
+    c->restart_deadline_ns = 0;
+    c->regs.rax = u64(r);
+}
+
+}  // namespace
+
+void dispatch_init() {
+#define OC_SYSCALL(nr, name, args, groups, hook, condition, can_park, handler, limitation) g_handlers[nr] = handler;
+#include "seccomp/syscall_table.def"
+#undef OC_SYSCALL
+}
+
+extern "C" void oc_enter_syscall(GuestContext* g) {
+    Coroutine* c = static_cast<Coroutine*>(g);
+    c->restart = 0;
+    if (c->trap_nr == __NR_rt_sigreturn && c->trap_arch == AUDIT_ARCH_X86_64) {
+        c->restart_deadline_ns = 0;
+        signal_return(c);
+    } else {
+        run_and_store(c, c->trap_nr);
+    }
+    oc_exit_loop(c);
+}
+
+extern "C" void oc_exit_loop(GuestContext* g) {
+    Coroutine* c = static_cast<Coroutine*>(g);
+    for (;;) {
+        KThread* t = this_thread();
+        if (!c->direct) {
+            if (t->latched.load(std::memory_order_acquire)) signal_drain();
+            if (t->need_resched.load(std::memory_order_relaxed)) {
+                t->need_resched.store(false, std::memory_order_relaxed);
+                if (g_multi) yield_now(c);
+                continue;
+            }
+            if (signal_pending(c)) {
+                bool runs = false;
+                u64 flags = 0;
+                GuestRegs before = c->regs;
+                // The frame must hold the registers as the handler's return shall find them.
+                long restart = c->restart;
+                if (restart) {
+                    u64 set = signal_pending_set(c) & ~c->mask;
+                    if (set) {
+                        bool again = restart == kRestartNoIntr ||
+                                     (restart == kRestartSys && (signal_next_flags(c) & SA_RESTART));
+                        if (again) {
+                            c->regs.rax = c->restart_nr;
+                            c->regs.rip -= 2;
+                        } else {
+                            c->regs.rax = u64(-EINTR);
+                        }
+                    }
+                }
+                bool acted = signal_deliver(c, &runs, &flags);
+                if (runs) {
+                    c->restart = 0;
+                    c->restart_deadline_ns = 0;
+                } else if (restart) {
+                    c->regs = before;
+                }
+                if (acted) continue;
+            }
+            if (c->restart) {
+                // Nothing was delivered after all: the call goes on as if nothing had happened.
+                if (c->restore_mask) {
+                    c->restore_mask = false;
+                    signal_set_mask(c, c->saved_mask);
+                }
+                c->restart = 0;
+                run_and_store(c, c->restart_nr);
+                continue;
+            }
+            if (c->restore_mask) {
+                c->restore_mask = false;
+                signal_set_mask(c, c->saved_mask);
+                continue;
+            }
+        }
+        break;
+    }
+    c->iret[0] = c->regs.rip;
+    c->iret[1] = 0x33;
+    c->iret[2] = c->regs.eflags;
+    c->iret[3] = c->regs.rsp;
+    c->iret[4] = 0x2b;
+    oc_resume_guest(c);
+}
+
+long blocking_native(Call& call, long interrupted) {
+    for (;;) {
+        long r = native_interruptible(call);
+        if (r != -EINTR) return r;
+        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        if (signal_pending(call.c)) return interrupted;
+    }
+}
+
+long blocking_call(Call& call, long interrupted, const char* what) {
+    if (!g_multi) return blocking_native(call, interrupted);
+    for (;;) {
+        long r = offload_call(call.c, call.nr, call.a, what);
+        if (r != -EINTR) return r;
+        if (signal_pending(call.c)) return interrupted;
+    }
+}
+
+long deadline_from(const Timespec64& t, u64* deadline_ns) {
+    if (t.tv_sec < 0 || t.tv_nsec < 0 || u64(t.tv_nsec) >= kNanosecondsPerSecond) return -EINVAL;
+    // The kernel saturates at KTIME_MAX too.
+    constexpr u64 kFar = ~0ul >> 2;
+    u64 span = u64(t.tv_sec) > kFar / kNanosecondsPerSecond ? kFar : u64(t.tv_sec) * kNanosecondsPerSecond + u64(t.tv_nsec);
+    *deadline_ns = now_ns() + span;
+    return 0;
+}
+
+Timespec64 remaining(u64 deadline_ns) {
+    u64 now = now_ns();
+    u64 left = deadline_ns > now ? deadline_ns - now : 0;
+    return {i64(left / kNanosecondsPerSecond), i64(left % kNanosecondsPerSecond)};
+}
+
+long h_generic(Call& call) { return native(call); }
+
+}  // namespace ocrun

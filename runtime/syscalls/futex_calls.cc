@@ -1,0 +1,142 @@
+// futex_calls.cc - futex, futex_waitv, futex_wait/wake/requeue (futex(2), futex_waitv(2))
+#include <asm/errno.h>
+#include <linux/futex.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/sync/futex.h"
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+namespace {
+
+constexpr u64 kSecond = 1000000000ul;
+
+bool valid(const Timespec64& t) { return t.tv_sec >= 0 && t.tv_nsec >= 0 && u64(t.tv_nsec) < kSecond; }
+
+u64 to_ns(const Timespec64& t) {
+    return u64(t.tv_sec) > (~0ul >> 2) / kSecond ? ~0ul >> 2 : u64(t.tv_sec) * kSecond + u64(t.tv_nsec);
+}
+
+// An absolute time of a clock as a monotonic deadline.
+u64 absolute_deadline(const Timespec64& t, bool realtime) {
+    u64 at = to_ns(t);
+    if (!realtime) return at;
+    u64 wall = realtime_ns(), now = now_ns();
+    return at > wall ? now + (at - wall) : 0;
+}
+
+// The kernel's own table: shared words, and operations that are only meaningful there.
+long in_kernel(Call& call, bool waits, long interrupted) {
+    return waits ? blocking_call(call, interrupted, "shared futex") : native(call);
+}
+
+}  // namespace
+
+long h_futex(Call& call) {
+    Coroutine* c = call.c;
+    u32 op = u32(call.a[1]);
+    u32 command = op & FUTEX_CMD_MASK;
+    bool realtime = op & FUTEX_CLOCK_REALTIME;
+    u64 address = call.a[0];
+    u32 value = u32(call.a[2]);
+    bool timed_wait = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+
+    // A lone coroutine cannot be woken by anything in its own process: the kernel waits best, and knows every rule.
+    if (!g_multi) {
+        if (!timed_wait && command != FUTEX_LOCK_PI && command != FUTEX_LOCK_PI2 && command != FUTEX_WAIT_REQUEUE_PI) return native(call);
+        if (command == FUTEX_WAIT && call.a[3]) {
+            // Relative: a repeat after a signal without effect must not start over.
+            Timespec64 t;
+            if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+            if (!valid(t)) return -EINVAL;
+            u64 deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
+            for (;;) {
+                Timespec64 left = remaining(deadline);
+                long r = oc_syscall_intr(__NR_futex, (long)address, op, value, (long)&left, 0, 0);
+                if (r != -EINTR) return r;
+                if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+                if (signal_pending(c)) {
+                    c->restart_deadline_ns = deadline;
+                    return kRestartRestartBlock;
+                }
+            }
+        }
+        return blocking_native(call, kRestartSys);
+    }
+
+    switch (command) {
+        case FUTEX_WAIT:
+        case FUTEX_WAIT_BITSET: {
+            if (futex_is_shared(address, op)) return in_kernel(call, true, call.a[3] ? kRestartRestartBlock : kRestartSys);
+            u64 deadline = kNever;
+            if (call.a[3]) {
+                Timespec64 t;
+                if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+                if (!valid(t)) return -EINVAL;
+                if (command == FUTEX_WAIT)
+                    deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
+                else
+                    deadline = absolute_deadline(t, realtime);
+            }
+            for (;;) {
+                long r = futex_wait(c, address, value, command == FUTEX_WAIT ? ~0u : u32(call.a[5]), deadline);
+                if (r != -EINTR) return r;
+                if (!signal_pending(c)) continue;
+                if (deadline == kNever) return kRestartSys;
+                if (command == FUTEX_WAIT) c->restart_deadline_ns = deadline;
+                return kRestartRestartBlock;
+            }
+        }
+        case FUTEX_WAKE:
+        case FUTEX_WAKE_BITSET:
+            if (futex_is_shared(address, op)) return native(call);
+            return futex_wake(address, value, command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
+        case FUTEX_REQUEUE:
+        case FUTEX_CMP_REQUEUE:
+            if (futex_is_shared(address, op)) return native(call);
+            if (i32(value) < 0 || i32(call.a[3]) < 0) return -EINVAL;
+            return futex_requeue(address, value, call.a[4], u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
+        case FUTEX_WAKE_OP:
+            if (futex_is_shared(address, op)) return native(call);
+            return futex_wake_op(address, value, call.a[4], u32(call.a[3]), u32(call.a[5]));
+        default:
+            // PI operations hold the kernel's thread ids, which coroutines do not have (limitation row of futex).
+            return command <= FUTEX_LOCK_PI2 ? -ENOSYS : native(call);
+    }
+}
+
+long h_futex_waitv(Call& call) {
+    if (!g_multi) return blocking_native(call, kRestartSys);
+    struct Entry {
+        u64 value, address;
+        u32 flags, reserved;
+    };
+    u32 n = u32(call.a[1]);
+    if (call.a[2] || !n || n > FUTEX_WAITV_MAX) return -EINVAL;
+    FutexWaitV words[FUTEX_WAITV_MAX];
+    for (u32 i = 0; i < n; i++) {
+        Entry e;
+        if (get_guest(&e, (void*)(call.a[0] + i * sizeof e))) return -EFAULT;
+        if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32)) return -EINVAL;
+        if (futex_is_shared(e.address, e.flags & FUTEX_PRIVATE_FLAG)) return blocking_call(call, kRestartSys, "shared futex");
+        words[i] = {e.address, u32(e.value)};
+    }
+    u64 deadline = kNever;
+    if (call.a[3]) {
+        Timespec64 t;
+        if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+        if (!valid(t)) return -EINVAL;
+        deadline = absolute_deadline(t, call.a[4] == CLOCK_REALTIME);
+    }
+    long r = futex_wait_many(call.c, words, n, deadline);
+    return r == -EINTR ? kRestartSys : r;
+}
+
+// futex_wake, futex_wait, futex_requeue (Linux 6.7): libcs fall back to futex(2).
+long h_futex_wake(Call& call) { return g_multi ? -ENOSYS : native(call); }
+long h_futex_wait(Call& call) { return g_multi ? -ENOSYS : blocking_native(call, kRestartSys); }
+long h_futex_requeue(Call& call) { return g_multi ? -ENOSYS : native(call); }
+
+}  // namespace ocrun

@@ -1,0 +1,167 @@
+// identity.cc - who a thread is: ids, names, scheduling attributes, credentials, TLS base (gettid(2), prctl(2), sched(7) ...)
+#include <asm/errno.h>
+#include <asm/prctl.h>
+#include <linux/seccomp.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/process/guest_filter.h"
+#include "runtime/process/process.h"
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+namespace {
+
+// Is `tid` a thread of this process as the guest counts them?
+bool is_thread(i64 tid) {
+    Locked held(g_registry_lock);
+    return registry_find(u32(tid)) != nullptr;
+}
+
+// Scheduling calls at a virtual id: threads share the worker's attributes, so the call goes to the process.
+long at_process(Call& call) {
+    i32 tid = i32(call.a[0]);
+    if (tid == 0 || !g_multi || u32(tid) == g_pid || !is_thread(tid)) return native(call);
+    call.a[0] = 0;
+    return native(call);
+}
+
+// A change of credentials: for the worker and for every helper before it returns.
+long credentials(Call& call) {
+    long r = native(call);
+    if (!is_error(r)) offload_everywhere(call.nr, call.a);
+    return r;
+}
+
+}  // namespace
+
+long h_gettid(Call& call) { return call.c->tid; }
+
+long h_set_tid_address(Call& call) {
+    call.c->clear_child_tid = call.a[0];
+    return call.c->tid;
+}
+
+long h_set_robust_list(Call& call) {
+    if (call.a[1] != 24) return -EINVAL;  // sizeof(struct robust_list_head)
+    call.c->robust_head = call.a[0];
+    call.c->robust_bytes = call.a[1];
+    // A lone coroutine has the kernel thread's own id, so the kernel can walk its list even after SIGKILL.
+    if (!g_multi) return native(call);
+    return 0;
+}
+
+long h_get_robust_list(Call& call) {
+    Coroutine* target = call.c;
+    if (call.a[0] && u32(call.a[0]) != call.c->tid) {
+        Locked held(g_registry_lock);
+        target = registry_find(u32(call.a[0]));
+        if (!target) return native(call);
+    }
+    if (put_guest((void*)call.a[1], target->robust_head) || put_guest((void*)call.a[2], u64(24))) return -EFAULT;
+    return 0;
+}
+
+long h_arch_prctl(Call& call) {
+    switch (i32(call.a[0])) {
+        case ARCH_SET_FS:
+            if (call.a[1] >= 1ul << 47) return -EPERM;
+            write_fs_base(call.a[1]);
+            return 0;
+        case ARCH_GET_FS:
+            return put_guest((void*)call.a[1], read_fs_base());
+        case ARCH_SET_GS:
+            if (call.a[1] >= 1ul << 47) return -EPERM;
+            call.c->gs_base = call.a[1];
+            return 0;
+        case ARCH_GET_GS:
+            return put_guest((void*)call.a[1], call.c->gs_base);
+    }
+    return native(call);
+}
+
+long h_rseq(Call&) { return -ENOSYS; }
+
+long h_sched_yield(Call& call) {
+    if (!g_multi) return native(call);
+    yield_now(call.c);
+    return 0;
+}
+
+long h_sched_setaffinity(Call& call) { return at_process(call); }
+long h_sched_getaffinity(Call& call) { return at_process(call); }
+long h_sched_setscheduler(Call& call) { return at_process(call); }
+long h_sched_getscheduler(Call& call) { return at_process(call); }
+long h_sched_setparam(Call& call) { return at_process(call); }
+long h_sched_getparam(Call& call) { return at_process(call); }
+long h_sched_setattr(Call& call) { return at_process(call); }
+long h_sched_getattr(Call& call) { return at_process(call); }
+long h_sched_rr_get_interval(Call& call) { return at_process(call); }
+
+namespace {
+long priority(Call& call) {
+    // PRIO_PROCESS with a thread id.
+    if (call.a[0] == 0 && g_multi && call.a[1] && u32(call.a[1]) != g_pid && is_thread(i32(call.a[1]))) call.a[1] = 0;
+    return native(call);
+}
+}  // namespace
+long h_setpriority(Call& call) { return priority(call); }
+long h_getpriority(Call& call) { return priority(call); }
+
+long h_setuid(Call& call) { return credentials(call); }
+long h_setgid(Call& call) { return credentials(call); }
+long h_setreuid(Call& call) { return credentials(call); }
+long h_setregid(Call& call) { return credentials(call); }
+long h_setresuid(Call& call) { return credentials(call); }
+long h_setresgid(Call& call) { return credentials(call); }
+long h_setgroups(Call& call) { return credentials(call); }
+long h_setfsuid(Call& call) { return credentials(call); }
+long h_setfsgid(Call& call) { return credentials(call); }
+long h_capset(Call& call) { return credentials(call); }
+long h_unshare(Call& call) { return native(call); }
+long h_setns(Call& call) { return native(call); }
+long h_io_uring_setup(Call& call) { return native(call); }
+
+long h_seccomp(Call& call) {
+    if (call.a[0] == SECCOMP_SET_MODE_FILTER) return guest_filter_install(u32(call.a[1]), call.a[2]);
+    // Strict mode would end the runtime with its first own call.
+    if (call.a[0] == SECCOMP_SET_MODE_STRICT) return -EINVAL;
+    return native(call);
+}
+
+long h_prctl(Call& call) {
+    Coroutine* c = call.c;
+    switch (i32(call.a[0])) {
+        case PR_SET_NAME: {
+            char name[16];
+            memset(name, 0, sizeof name);
+            long r = copy_text_from_guest(name, (const char*)call.a[1], sizeof name);
+            if (r == -EFAULT) return r;
+            name[15] = 0;
+            memcpy(c->name, name, sizeof name);
+            // The process's own name is its main thread's; the other names are the coroutines'.
+            if (c->is_main) sys(__NR_prctl, PR_SET_NAME, name);
+            return 0;
+        }
+        case PR_GET_NAME:
+            return copy_to_guest((void*)call.a[1], c->name, sizeof c->name);
+        case PR_SET_SECCOMP:
+            if (call.a[1] == SECCOMP_MODE_FILTER) return guest_filter_install(0, call.a[2]);
+            return -EINVAL;
+        case PR_SET_MM:
+            return -EPERM;
+        default: {
+            long r = native(call);
+            // Attributes of one kernel thread that a program sets for the process in practice.
+            bool each = call.a[0] == PR_SET_NO_NEW_PRIVS || call.a[0] == PR_CAPBSET_DROP || call.a[0] == PR_SET_KEEPCAPS ||
+                        call.a[0] == PR_SET_SECUREBITS || call.a[0] == PR_CAP_AMBIENT;
+            if (each && !is_error(r)) offload_everywhere(call.nr, call.a);
+            return r;
+        }
+    }
+}
+
+}  // namespace ocrun

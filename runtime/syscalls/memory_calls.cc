@@ -1,0 +1,43 @@
+// memory_calls.cc - mappings: the runtime's window is off limits, shared memory is noted for futexes (mmap(2), shmat(2))
+#include <asm/errno.h>
+#include <sys/mman.h>
+
+#include "runtime/base/text.h"
+#include "runtime/sync/futex.h"
+#include "runtime/syscalls/call.h"
+#include "seccomp/syscall_table.h"
+
+namespace ocrun {
+
+namespace {
+
+bool hits_window(u64 address, u64 bytes) { return address < kWindowEnd && address + bytes > kWindowBegin; }
+
+// munmap, mprotect and their like at the runtime itself.
+long unless_in_window(Call& call) { return hits_window(call.a[0], call.a[1] ? call.a[1] : 1) ? -EINVAL : native(call); }
+
+}  // namespace
+
+long h_mmap(Call& call) {
+    u64 flags = call.a[3];
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && hits_window(call.a[0], call.a[1])) {
+        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x80000000) was refused with ENOMEM");
+        return -ENOMEM;
+    }
+    u64 type = flags & MAP_TYPE;
+    if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) futex_note_shared();
+    return native(call);
+}
+
+long h_munmap(Call& call) { return unless_in_window(call); }
+long h_mprotect(Call& call) { return unless_in_window(call); }
+long h_pkey_mprotect(Call& call) { return unless_in_window(call); }
+long h_mremap(Call& call) { return unless_in_window(call); }
+long h_madvise(Call& call) { return unless_in_window(call); }
+
+long h_shmat(Call& call) {
+    futex_note_shared();
+    return native(call);
+}
+
+}  // namespace ocrun

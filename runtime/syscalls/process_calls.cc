@@ -1,0 +1,140 @@
+// process_calls.cc - clone family, exec, exit, wait (the man pages of section 2 with these names)
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/io/readiness.h"
+#include "runtime/process/process.h"
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+namespace {
+
+// Every set of flags that the kernel refuses is refused by it in a fork; threads check their own (process/clone.cc).
+CloneRequest from_clone(const Call& call) {
+    CloneRequest q{};
+    q.flags = call.a[0] & ~u64(CSIGNAL);
+    q.exit_signal = call.a[0] & CSIGNAL;
+    q.stack = call.a[1];
+    q.parent_tid = q.pidfd = call.a[2];
+    q.child_tid = call.a[3];
+    q.tls = call.a[4];
+    return q;
+}
+
+// A pidfd of one child, or -errno (kernels and sandboxes without it; not a child's pid).
+long open_pidfd(i64 pid) { return sys(__NR_pidfd_open, pid, 0); }
+
+// Parks until the child has ended. 0, or a restart code; -ENOSYS: no pidfd can be had.
+long wait_for_exit(Coroutine* c, i64 pid) {
+    long fd = open_pidfd(pid);
+    if (is_error(fd)) return -ENOSYS;
+    long r = 0;
+    for (;;) {
+        u32 seen = fd_sequence(int(fd));
+        pollfd p{int(fd), POLLIN, 0};
+        if (sys(__NR_poll, &p, 1, 0) != 0) break;
+        WakeReason why;
+        long w = fd_wait(c, int(fd), EPOLLIN, seen, kNever, &why);
+        if (is_error(w)) {
+            r = -ENOSYS;
+            break;
+        }
+        if (why == WakeReason::signal && signal_pending(c)) {
+            r = kRestartSys;
+            break;
+        }
+    }
+    fd_forget(int(fd));
+    sys(__NR_close, fd);
+    return r;
+}
+
+}  // namespace
+
+long h_clone(Call& call) { return process_clone(call, from_clone(call)); }
+
+long h_clone3(Call& call) {
+    constexpr u64 kOldest = 64;  // CLONE_ARGS_SIZE_VER0
+    u64 size = call.a[1];
+    if (size < kOldest) return -EINVAL;
+    if (size > kPageBytes) return -E2BIG;
+    clone_args a{};
+    if (copy_from_guest(&a, (void*)call.a[0], size < sizeof a ? size : sizeof a)) return -EFAULT;
+    if ((a.stack == 0) != (a.stack_size == 0)) return -EINVAL;
+    CloneRequest q{};
+    q.flags = a.flags;
+    q.exit_signal = a.exit_signal;
+    q.stack = a.stack ? a.stack + a.stack_size : 0;
+    q.parent_tid = a.parent_tid;
+    q.child_tid = a.child_tid;
+    q.pidfd = a.pidfd;
+    q.tls = a.tls;
+    q.clone3 = (void*)call.a[0];
+    q.clone3_bytes = size;
+    return process_clone(call, q);
+}
+
+long h_fork(Call& call) {
+    CloneRequest q{};
+    q.exit_signal = SIGCHLD;
+    return process_clone(call, q);
+}
+
+long h_vfork(Call& call) {
+    CloneRequest q{};
+    q.flags = CLONE_VM | CLONE_VFORK;
+    q.exit_signal = SIGCHLD;
+    return process_clone(call, q);
+}
+
+long h_execve(Call& call) { return process_exec(call, AT_FDCWD, call.a[0], call.a[1], call.a[2], 0); }
+long h_execveat(Call& call) {
+    return process_exec(call, i32(call.a[0]), call.a[1], call.a[2], call.a[3], u32(call.a[4]));
+}
+
+long h_exit(Call& call) { thread_exit(call.c, int(call.a[0])); }
+long h_exit_group(Call& call) { process_exit(call.c, int(call.a[0])); }
+
+long h_wait4(Call& call) {
+    if (!g_multi || (call.a[2] & WNOHANG)) return blocking_native(call, kRestartSys);
+    Coroutine* c = call.c;
+    i64 pid = i32(call.a[0]);
+    for (;;) {
+        Call now = call;
+        now.a[2] |= WNOHANG;
+        long r = native(now);
+        if (r != 0) return r;
+        // A certain child's end has a descriptor; stops, groups and "any" have not.
+        if (pid <= 0 || (call.a[2] & ~u64(__WALL | __WCLONE))) break;
+        r = wait_for_exit(c, pid);
+        if (r == -ENOSYS) break;
+        if (r) return r;
+    }
+    return blocking_call(call, kRestartSys, "wait4");
+}
+
+long h_waitid(Call& call) {
+    if (!g_multi || (call.a[3] & WNOHANG)) return blocking_native(call, kRestartSys);
+    Coroutine* c = call.c;
+    if (call.a[0] == P_PID && !(call.a[3] & (WSTOPPED | WCONTINUED)) && (call.a[3] & WEXITED)) {
+        for (;;) {
+            siginfo_t info;
+            memset(&info, 0, sizeof info);
+            long r = sys(__NR_waitid, P_PID, call.a[1], &info, call.a[3] | WNOHANG | WNOWAIT, nullptr);
+            if (is_error(r)) return native(call);
+            if (info.si_pid) return native(call);
+            r = wait_for_exit(c, i32(call.a[1]));
+            if (r == -ENOSYS) break;
+            if (r) return r;
+        }
+    }
+    return blocking_call(call, kRestartSys, "waitid");
+}
+
+}  // namespace ocrun

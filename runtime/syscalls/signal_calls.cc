@@ -1,0 +1,264 @@
+// signal_calls.cc - sigaction, masks, waiting for and sending signals (signal(7) and the pages it names)
+#include <asm/errno.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/process/process.h"
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+namespace {
+
+constexpr u64 kSetBytes = 8;
+
+// A coroutine by the thread id the guest knows, or nullptr.
+Coroutine* find_thread(u32 tid) {
+    Locked held(g_registry_lock);
+    return registry_find(tid);
+}
+
+siginfo_t user_info(int sig, int code) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = sig;
+    info.si_code = code;
+    info.si_pid = int(g_pid);
+    info.si_uid = u32(sys(__NR_getuid));
+    return info;
+}
+
+// tgkill and tkill at one of our own threads.
+long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
+    if (sig < 0 || sig > kSignals) return -EINVAL;
+    if (sig == 0) return 0;
+    if (kUnblockable & signal_bit(sig)) return sys(__NR_kill, g_pid, sig);
+    signal_post_thread(target, info);
+    return 0;
+}
+
+bool is_self(i64 pid) { return pid == i64(g_pid); }
+
+}  // namespace
+
+long h_rt_sigaction(Call& call) {
+    if (call.a[3] != kSetBytes) return -EINVAL;
+    SignalAction fresh, old;
+    if (call.a[1] && get_guest(&fresh, (void*)call.a[1])) return -EFAULT;
+    long r = signal_set_action(i32(call.a[0]), call.a[1] ? &fresh : nullptr, &old);
+    if (!r && call.a[2] && put_guest((void*)call.a[2], old)) return -EFAULT;
+    return r;
+}
+
+long h_rt_sigprocmask(Call& call) {
+    if (call.a[3] != kSetBytes) return -EINVAL;
+    Coroutine* c = call.c;
+    u64 old = c->mask, set;
+    if (call.a[1]) {
+        if (get_guest(&set, (void*)call.a[1])) return -EFAULT;
+        switch (i32(call.a[0])) {
+            case SIG_BLOCK: set = old | set; break;
+            case SIG_UNBLOCK: set = old & ~set; break;
+            case SIG_SETMASK: break;
+            default: return -EINVAL;
+        }
+        signal_set_mask(c, set);
+    }
+    if (call.a[2] && put_guest((void*)call.a[2], old)) return -EFAULT;
+    return 0;
+}
+
+long h_rt_sigreturn(Call& call) { return i64(call.c->regs.rax); }  // dispatch handles it before it gets here
+
+long h_rt_sigpending(Call& call) {
+    if (call.a[1] > kSetBytes) return -EINVAL;
+    u64 set = signal_pending_set(call.c) & call.c->mask;
+    if (!g_multi) {
+        u64 kernel = 0;
+        sys(__NR_rt_sigpending, &kernel, 8);
+        set |= kernel;
+    }
+    return copy_to_guest((void*)call.a[0], &set, call.a[1]);
+}
+
+long h_rt_sigtimedwait(Call& call) {
+    if (call.a[3] != kSetBytes) return -EINVAL;
+    Coroutine* c = call.c;
+    u64 set;
+    if (get_guest(&set, (void*)call.a[0])) return -EFAULT;
+    set &= ~kUnblockable;
+    u64 deadline = kNever;
+    if (call.a[2]) {
+        Timespec64 t;
+        if (get_guest(&t, (void*)call.a[2])) return -EFAULT;
+        long r = deadline_from(t, &deadline);
+        if (r) return r;
+    }
+    siginfo_t info;
+    if (g_multi) signal_want(set);
+    for (;;) {
+        c->sigwait_set = set;
+        bool taken = signal_take(c, set, &info);
+        if (!taken && !g_multi) {
+            c->sigwait_set = 0;
+            u64 host = set & ~kHostNeverBlocked;
+            Timespec64 left = deadline == kNever ? Timespec64{} : remaining(deadline);
+            long r = oc_syscall_intr(__NR_rt_sigtimedwait, (long)&host, (long)&info, deadline == kNever ? 0 : (long)&left, 8, 0, 0);
+            if (r > 0) {
+                taken = true;
+            } else if (r == -EINTR) {
+                if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+                if (signal_take(c, set, &info))
+                    taken = true;
+                else if (signal_pending(c))
+                    return -EINTR;
+                else
+                    continue;
+            } else {
+                return r;
+            }
+        }
+        if (taken) {
+            c->sigwait_set = 0;
+            if (call.a[1] && copy_to_guest((void*)call.a[1], &info, sizeof info)) return -EFAULT;
+            return info.si_signo;
+        }
+        wait_begin(c, true);
+        // A signal posted between the look above and wait_begin is seen by wait_park only if unblocked: look again.
+        if (signal_pending_set(c) & set) wake(c, c->wait_sequence << 8, WakeReason::woken);
+        WakeReason why = wait_park(c, deadline, "sigwait", set);
+        c->sigwait_set = 0;
+        if (signal_pending_set(c) & set) continue;
+        if (why == WakeReason::timeout) return -EAGAIN;
+        if (signal_pending(c)) return -EINTR;
+    }
+}
+
+long h_rt_sigsuspend(Call& call) {
+    if (call.a[1] != kSetBytes) return -EINVAL;
+    u64 set;
+    if (get_guest(&set, (void*)call.a[0])) return -EFAULT;
+    Coroutine* c = call.c;
+    signal_set_temporary_mask(c, set);
+    for (;;) {
+        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        if (signal_pending(c)) return kRestartNoHand;
+        if (g_multi) {
+            wait_begin(c, true);
+            wait_park(c, kNever, "sigsuspend", set);
+        } else {
+            oc_syscall_intr(__NR_pause, 0, 0, 0, 0, 0, 0);
+        }
+    }
+}
+
+long h_pause(Call& call) {
+    Coroutine* c = call.c;
+    for (;;) {
+        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        if (signal_pending(c)) return kRestartNoHand;
+        if (g_multi) {
+            wait_begin(c, true);
+            wait_park(c, kNever, "pause", 0);
+        } else {
+            oc_syscall_intr(__NR_pause, 0, 0, 0, 0, 0, 0);
+        }
+    }
+}
+
+long h_sigaltstack(Call& call) {
+    Coroutine* c = call.c;
+    struct Stack {
+        u64 sp;
+        i32 flags, pad;
+        u64 size;
+    } fresh, old{};
+    bool on = c->alt.size && c->regs.rsp > c->alt.sp && c->regs.rsp - c->alt.sp <= c->alt.size;
+    if (call.a[0] && get_guest(&fresh, (void*)call.a[0])) return -EFAULT;
+    old = {c->alt.sp, c->alt.size ? i32((on ? SS_ONSTACK : 0) | (c->alt.flags & 0x80000000u)) : SS_DISABLE, 0, c->alt.size};
+    if (call.a[0]) {
+        if (on) return -EPERM;
+        u32 mode = u32(fresh.flags) & ~0x80000000u;
+        if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0) return -EINVAL;
+        if (mode == SS_DISABLE) {
+            c->alt = {0, 0, 0};
+        } else {
+            constexpr u64 kLeast = 2048;  // MINSIGSTKSZ
+            if (fresh.size < kLeast) return -ENOMEM;
+            c->alt = {fresh.sp, fresh.size, u32(fresh.flags) & 0x80000000u};
+        }
+    }
+    if (call.a[1] && put_guest((void*)call.a[1], old)) return -EFAULT;
+    return 0;
+}
+
+long h_kill(Call& call) {
+    i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
+    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);
+    signal_post_process(user_info(sig, SI_USER));
+    return 0;
+}
+
+long h_tkill(Call& call) {
+    i32 tid = i32(call.a[0]), sig = i32(call.a[1]);
+    if (tid <= 0) return -EINVAL;
+    if (!g_multi) return native(call);
+    Coroutine* target = find_thread(u32(tid));
+    // Not one of ours: another process's thread. Our own kernel threads are nobody's business.
+    if (!target) return u32(tid) == g_pid ? -ESRCH : native(call);
+    return send_to_thread(target, sig, user_info(sig, SI_TKILL));
+}
+
+long h_tgkill(Call& call) {
+    i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
+    if (group <= 0 || tid <= 0) return -EINVAL;
+    if (!is_self(group) || !g_multi) return native(call);
+    Coroutine* target = find_thread(u32(tid));
+    if (!target) return -ESRCH;
+    return send_to_thread(target, sig, user_info(sig, SI_TKILL));
+}
+
+long h_rt_sigqueueinfo(Call& call) {
+    i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
+    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);
+    siginfo_t info;
+    if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
+    info.si_signo = sig;
+    signal_post_process(info);
+    return 0;
+}
+
+long h_rt_tgsigqueueinfo(Call& call) {
+    i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
+    if (!g_multi || !is_self(group) || tid <= 0) return native(call);
+    siginfo_t info;
+    if (get_guest(&info, (void*)call.a[3])) return -EFAULT;
+    info.si_signo = sig;
+    Coroutine* target = find_thread(u32(tid));
+    if (!target) return -ESRCH;
+    return send_to_thread(target, sig, info);
+}
+
+long h_timer_create(Call& call) {
+    // Without a second thread the kernel's own delivery is right: the one thread has the kernel's id.
+    if (!call.a[1] || !g_multi) return native(call);
+    return posix_timer_create(call.c, i32(call.a[0]), call.a[1], call.a[2]);
+}
+
+namespace {
+
+// A signalfd reads what the kernel has pending, so its signals must wait there: while every thread blocks them they are
+// blocked on the worker too (signal_mirror).
+long with_mirror(Call& call) {
+    long r = native(call);
+    u64 set;
+    if (!is_error(r) && get_guest(&set, (void*)call.a[1]) == 0) signal_mirror(set);
+    return r;
+}
+
+}  // namespace
+
+long h_signalfd(Call& call) { return with_mirror(call); }
+long h_signalfd4(Call& call) { return with_mirror(call); }
+
+}  // namespace ocrun

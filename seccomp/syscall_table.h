@@ -1,0 +1,51 @@
+// syscall_table.h - what is known about each system call, one row each (syscall_table.def)
+#pragma once
+#include "config/policy.h"
+#include "runtime/base/syscall.h"
+
+namespace ocrun {
+
+// How a call reaches the runtime.
+enum class Hook : u8 {
+    required,  // always hooked: the runtime cannot be right without seeing it; a policy cannot make it native
+    standard,  // hooked unless the policy says native
+    none,      // the kernel runs it; hooked only if the policy says ret, deny, offload, delay or log
+};
+
+// Rows whose hook depends on the arguments; the condition is compiled into the filter (filter.cc), so calls that
+// do not match cost no trap. When a policy rule other than `native` names the call, the condition is dropped.
+enum class Condition : u8 {
+    always,
+    mmap_shared_or_window,  // mmap: MAP_SHARED/MAP_SHARED_VALIDATE, or MAP_FIXED* with a range that may touch it
+    range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window
+    fcntl_lock_wait_or_dup, // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC
+    not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH
+    ioctl_tty_job_control,  // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU)
+};
+
+// Argument kinds, for messages and for the policy's documentation.
+enum class Arg : u8 { none, integer, fd, path, pointer, size, flags };
+
+struct SyscallRow {
+    const char* name;
+    u16 nr;
+    Hook hook;
+    Condition condition;
+    bool can_park;           // policy action `park` has a meaning
+    const char* groups;      // space-separated, without '@': "file" "network"
+    const char* args;        // one letter per argument: i integer, f fd, p path, b buffer/pointer, s size, m flags
+    const char* limitation;  // "" or one sentence for the documentation and --explain
+};
+
+// The row of a number, or nullptr when the table has none (numbers unused on x86-64, or >= kSyscallLimit).
+const SyscallRow* syscall_row(unsigned nr);
+// By name ("read"); nullptr when unknown.
+const SyscallRow* syscall_row_by_name(const char* name);
+// Name for messages: "read", or "syscall_999" is left to the caller when nullptr.
+const char* syscall_name(unsigned nr);
+
+// The runtime's window: no guest mapping may replace it (link address 0x7c000000, CMakeLists.txt).
+inline constexpr u64 kWindowBegin = 0x7c000000;
+inline constexpr u64 kWindowEnd = 0x80000000;
+
+}  // namespace ocrun

@@ -1,0 +1,139 @@
+// trap.cc - SIGSYS entry and saving of the interrupted state (see trap.h)
+#include "seccomp/trap.h"
+
+#include <asm/errno.h>
+#include <cpuid.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+
+extern "C" char __executable_start, etext;
+
+namespace ocrun {
+
+namespace {
+
+constexpr int kSysSeccomp = 1;  // SYS_SECCOMP of asm-generic/siginfo.h, missing in glibc's headers
+// Magic of the extended frame and where the kernel puts its description (arch/x86/include/uapi/asm/sigcontext.h).
+constexpr u32 kXstateMagic1 = 0x46505853;
+constexpr size_t kSwReservedOffset = 464;
+constexpr size_t kLegacyBytes = 512;
+constexpr u32 kDefaultMxcsr = 0x1f80;
+constexpr u16 kDefaultFpuControl = 0x37f;
+
+size_t g_xsave_bytes, g_xsave_exact_bytes;
+u64 g_xsave_features;
+
+struct KernelSigaction {
+    void (*handler)(int, siginfo_t*, ucontext_t*);
+    u64 flags;
+    void (*restorer)();
+    u64 mask;
+};
+
+struct SwReserved {
+    u32 magic1, extended_size;
+    u64 xfeatures;
+    u32 xstate_size;
+};
+
+}  // namespace
+
+extern "C" void oc_sigreturn();
+asm(R"(
+.pushsection .text
+.globl oc_sigreturn
+oc_sigreturn:
+    mov $15, %eax
+    syscall
+.popsection
+)");
+
+extern "C" [[noreturn]] void oc_leave(GuestContext* c, void (*entry)(GuestContext*));
+
+size_t xsave_bytes() { return g_xsave_bytes; }
+size_t xsave_exact_bytes() { return g_xsave_exact_bytes; }
+u64 xsave_features() { return g_xsave_features; }
+
+bool in_runtime(u64 rip) { return rip - (u64)&__executable_start < (u64)(&etext - &__executable_start); }
+
+void save_context(GuestContext* c, const ucontext_t* uc) {
+    memcpy(&c->regs, uc->uc_mcontext.gregs, kRegsBytes);
+    const u8* fp = (const u8*)uc->uc_mcontext.fpregs;
+    const SwReserved* sw = (const SwReserved*)(fp + kSwReservedOffset);
+    size_t n = sw->magic1 == kXstateMagic1 ? sw->xstate_size : kLegacyBytes;
+    if (n > g_xsave_bytes) n = g_xsave_bytes;
+    memcpy(c->xsave, fp, n);
+    if (n == kLegacyBytes) {
+        memset(c->xsave + kLegacyBytes, 0, 64);
+        *(u64*)(c->xsave + kLegacyBytes) = 3;  // x87 and SSE are in the area
+    } else {
+        memset(c->xsave + kLegacyBytes + 16, 0, 48);  // XRSTOR insists on zero reserved header bytes
+    }
+}
+
+void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) { oc_leave(c, entry); }
+
+void copy_xstate(GuestContext* to, const GuestContext* from) { memcpy(to->xsave, from->xsave, g_xsave_bytes); }
+
+void reset_xstate(GuestContext* c) {
+    memset(c->xsave, 0, g_xsave_bytes);
+    *(u16*)c->xsave = kDefaultFpuControl;
+    *(u32*)(c->xsave + 24) = kDefaultMxcsr;
+    *(u64*)(c->xsave + kLegacyBytes) = 3;
+}
+
+extern "C" void oc_on_sigsys(int sig, siginfo_t* info, ucontext_t* uc) {
+    u64 rip = (u64)uc->uc_mcontext.gregs[REG_RIP];
+    if (info->si_code != kSysSeccomp || in_runtime(rip)) {
+        if (info->si_code == kSysSeccomp) {
+            TextBuffer<128> text;
+            text.add("internal error: the runtime's own system call ").dec(info->si_syscall).add(" trapped at ").hex(rip);
+            die(125, text.c_str());
+        }
+        oc_on_host_signal(sig, info, uc);
+        return;
+    }
+    TrapThread* thread = trap_thread_of_stack(__builtin_frame_address(0));
+    GuestContext* c = thread->current;
+    u64 gs = read_gs_base();
+    if (__builtin_expect(gs != (u64)thread, 0)) {
+        c->gs_base = gs;
+        write_gs_base((u64)thread);
+    }
+    c->trap_nr = (u32)info->si_syscall;
+    c->trap_arch = info->si_arch;
+    save_context(c, uc);
+    leave_handler(c, oc_enter_syscall);
+}
+
+long trap_init() {
+    u32 a, b, c, d;
+    if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d) || b < kLegacyBytes + 64) return -ENOSYS;
+    g_xsave_exact_bytes = b;
+    u32 low, high;
+    asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    g_xsave_features = u64(high) << 32 | low;
+    g_xsave_bytes = (b + 63) & ~63ul;
+    return 0;
+}
+
+long trap_install_sigsys() {
+    constexpr u64 kSaRestorer = 0x04000000;
+    KernelSigaction act{oc_on_sigsys, SA_SIGINFO | SA_NODEFER | SA_ONSTACK | kSaRestorer, oc_sigreturn, 0};
+    return sys(__NR_rt_sigaction, SIGSYS, &act, nullptr, 8);
+}
+
+long trap_thread_attach(TrapThread* thread) {
+    constexpr size_t kAltStackBytes = 64 * 1024;
+    thread->self = thread;
+    stack_t ss{};
+    ss.ss_sp = (char*)thread + kThreadBlockBytes - kAltStackBytes;
+    ss.ss_size = kAltStackBytes;
+    long r = sys(__NR_sigaltstack, &ss, nullptr);
+    if (is_error(r)) return r;
+    write_gs_base((u64)thread);
+    return 0;
+}
+
+}  // namespace ocrun

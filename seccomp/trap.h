@@ -1,0 +1,124 @@
+// trap.h - the door between guest and runtime: what is saved on the way in, restored on the way out
+//
+// In:  seccomp raises SIGSYS; oc_on_sigsys (trap.cc) runs on the kernel thread's alt stack, copies the interrupted
+//      registers and extended state into the GuestContext that the thread was running, and leaves the handler for
+//      oc_enter_syscall on the context's runtime stack. The signal frame is abandoned: SIGSYS has an empty mask and
+//      SA_NODEFER, so nothing has to be undone.
+// Out: oc_resume_guest (trap_x86_64.S) loads everything back and leaves by iretq. The context keeps all state until
+//      the iretq, so a signal that lands in [oc_exit_begin, oc_exit_end) abandons the exit and runs it again.
+//
+// FS and vector registers are always the guest's: the core uses neither (scripts/check-core proves it), so entering
+// costs no FS write. GS is the runtime's: it holds the TrapThread of the kernel thread. The trap itself finds the
+// TrapThread from the alt stack's address, because a guest may change GS without a system call.
+#pragma once
+#include <signal.h>
+#include <ucontext.h>
+
+#include <atomic>
+
+#include "runtime/base/syscall.h"
+
+namespace ocrun {
+
+// The order is that of the kernel's struct sigcontext (arch/x86/include/uapi/asm/sigcontext.h, struct sigcontext_64).
+struct GuestRegs {
+    u64 r8, r9, r10, r11, r12, r13, r14, r15;
+    u64 rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    u64 cs_gs_fs_ss;  // four 16-bit selectors
+    u64 err, trapno, oldmask, cr2;
+};
+inline constexpr size_t kRegsBytes = 23 * 8;
+static_assert(sizeof(GuestRegs) == kRegsBytes);
+
+// One guest thread's user-visible machine state. Base of Coroutine (runtime/context/coroutine.h).
+struct GuestContext {
+    GuestRegs regs;
+    u64 iret[5];        // rip, cs, eflags, rsp, ss: filled by the exit path
+    u8* xsave;          // standard-format XSAVE area, 64-byte aligned, xsave_bytes() long
+    u64 runtime_stack;  // top of the runtime stack, 16-byte aligned
+    u64 fs_base;        // valid while the context is switched out
+    u64 gs_base;        // the guest's GS base (ARCH_SET_GS); the CPU's GS is the runtime's
+    u32 trap_arch;      // AUDIT_ARCH_* of the last trap
+    u32 trap_nr;        // number of the last trap
+};
+
+inline constexpr size_t kThreadBlockBytes = 128 * 1024;
+
+// One kernel thread of ours. It sits at the start of a block of kThreadBlockBytes, aligned to that size, whose end is
+// the thread's alt stack; GS points to it. Base of KThread (runtime/context/kthread.h).
+struct TrapThread {
+    TrapThread* self;
+    GuestContext* current;     // the context whose guest code this thread runs, or last ran
+    std::atomic<u32> latched;  // a host signal, a tick or a kick wants the next exit to look
+    u32 tid;
+};
+
+// Offsets used by trap_x86_64.S.
+inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248;
+static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext, xsave) == kOffXsave &&
+              offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase);
+static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16);
+
+inline TrapThread* trap_thread() {
+    TrapThread* t;
+    asm volatile("mov %%gs:0, %0" : "=r"(t));
+    return t;
+}
+inline TrapThread* trap_thread_of_stack(const void* address_in_alt_stack) {
+    return (TrapThread*)((u64)address_in_alt_stack & ~u64(kThreadBlockBytes - 1));
+}
+
+// Bytes of the CPU's XSAVE area for what the kernel enabled (CPUID leaf 0xD), rounded up to 64.
+size_t xsave_bytes();
+// The same, not rounded: what a signal frame carries.
+size_t xsave_exact_bytes();
+// State components the kernel enabled (XCR0).
+u64 xsave_features();
+
+// Start-up: 0 or -errno. Measures the XSAVE area; FSGSBASE instructions must be allowed (-ENOSYS when not).
+long trap_init();
+// Installs `handler` for SIGSYS as described above.
+long trap_install_sigsys();
+// Gives the calling kernel thread its alt stack (the end of its block) and its GS base. 0 or -errno.
+long trap_thread_attach(TrapThread* thread);
+
+// Is the address inside the runtime's own text?
+bool in_runtime(u64 rip);
+// The interrupted state of a signal frame -> the context.
+void save_context(GuestContext* c, const ucontext_t* uc);
+// From a handler: abandon the frame, run `entry(c)` on the context's runtime stack.
+[[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
+// Copies the xstate of `from` to `to`.
+void copy_xstate(GuestContext* to, const GuestContext* from);
+// A clean extended state (all components initial, default mxcsr and x87 control word).
+void reset_xstate(GuestContext* c);
+
+inline u64 read_fs_base() { return __builtin_ia32_rdfsbase64(); }
+inline void write_fs_base(u64 base) { __builtin_ia32_wrfsbase64(base); }
+inline u64 read_gs_base() { return __builtin_ia32_rdgsbase64(); }
+inline void write_gs_base(u64 base) { __builtin_ia32_wrgsbase64(base); }
+
+extern "C" {
+// Loads everything and jumps into the guest. When TrapThread.latched is set it goes to oc_exit_again instead.
+[[noreturn]] void oc_resume_guest(GuestContext* c);
+extern char oc_exit_begin[], oc_exit_end[];
+// Where a handler sends an exit that it interrupted: switches to the current context's runtime stack and calls
+// oc_exit_loop(current).
+[[noreturn]] void oc_exit_again();
+
+// A system call that a latched signal interrupts even when it arrives just before the instruction: -EINTR. A handler
+// that finds RIP in [oc_intr_begin, oc_intr_end) sets it to oc_intr_abort.
+long oc_syscall_intr(long nr, long a, long b, long c, long d, long e, long f);
+extern char oc_intr_begin[], oc_intr_end[], oc_intr_abort[];
+
+// clone(2) whose child starts on another runtime stack in child(argument); returns in the parent only.
+long oc_clone_child(u64 flags, void* stack_top, void* parent_tid, void* child_tid, void (*child)(void*), void* argument);
+
+// Implemented by runtime/syscalls (dispatch.cc) and runtime/signal.
+[[noreturn]] void oc_enter_syscall(GuestContext* c);
+[[noreturn]] void oc_exit_loop(GuestContext* c);
+// A SIGSYS that is not a seccomp trap of ours (kill -SYS): treated as any host signal.
+void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc);
+}
+
+}  // namespace ocrun

@@ -1,0 +1,98 @@
+# trap_x86_64.S - the one way out to the guest, interruptible system calls, and stack-leaving helpers (see trap.h)
+
+    .text
+
+# void oc_resume_guest(GuestContext* rdi)
+    .globl oc_resume_guest, oc_exit_begin, oc_exit_end, oc_exit_again
+    .balign 16
+oc_resume_guest:
+oc_exit_begin:
+    cmpl $0, %gs:16                     # TrapThread.latched
+    jne oc_exit_again
+    mov 224(%rdi), %rsi                 # GuestContext.xsave
+    mov $-1, %eax
+    mov $-1, %edx
+    xrstor64 (%rsi)
+    mov 248(%rdi), %rax                 # GuestContext.gs_base: set by few guests; handlers find the thread without GS
+    test %rax, %rax
+    jz 1f
+    wrgsbase %rax
+1:  mov 0(%rdi), %r8
+    mov 8(%rdi), %r9
+    mov 16(%rdi), %r10
+    mov 24(%rdi), %r11
+    mov 32(%rdi), %r12
+    mov 40(%rdi), %r13
+    mov 48(%rdi), %r14
+    mov 56(%rdi), %r15
+    mov 72(%rdi), %rsi
+    mov 80(%rdi), %rbp
+    mov 88(%rdi), %rbx
+    mov 96(%rdi), %rdx
+    mov 104(%rdi), %rax
+    mov 112(%rdi), %rcx
+    lea 184(%rdi), %rsp                 # the iretq frame; handlers run on the alt stack, nothing is pushed here
+    mov 64(%rdi), %rdi
+    iretq
+oc_exit_end:
+
+    .balign 16
+oc_exit_again:
+    mov %gs:8, %rdi                     # TrapThread.current
+    mov 232(%rdi), %rsp                 # GuestContext.runtime_stack
+    xor %ebp, %ebp
+    call oc_exit_loop
+    ud2
+
+# long oc_syscall_intr(nr, a, b, c, d, e, [rsp+8] f)
+    .globl oc_syscall_intr, oc_intr_begin, oc_intr_end, oc_intr_abort
+    .balign 16
+oc_syscall_intr:
+    mov %rdi, %rax
+    mov %rsi, %rdi
+    mov %rdx, %rsi
+    mov %rcx, %rdx
+    mov %r8, %r10
+    mov %r9, %r8
+    mov 8(%rsp), %r9
+oc_intr_begin:
+    cmpl $0, %gs:16
+    jne oc_intr_abort
+    syscall
+oc_intr_end:
+    ret
+oc_intr_abort:
+    mov $-4, %rax                       # -EINTR
+    ret
+
+# long oc_clone_child(flags, stack_top, parent_tid, child_tid, child, argument)
+    .globl oc_clone_child
+    .balign 16
+oc_clone_child:
+    sub $16, %rsi
+    mov %r8, (%rsi)
+    mov %r9, 8(%rsi)
+    mov %rcx, %r10
+    xor %r8d, %r8d
+    mov $56, %eax                       # clone
+    syscall
+    test %rax, %rax
+    jz 1f
+    ret
+1:  xor %ebp, %ebp
+    pop %rax
+    pop %rdi
+    and $-16, %rsp
+    call *%rax
+    ud2
+
+# void oc_leave(rdi: context, rsi: entry)
+    .globl oc_leave
+    .balign 16
+oc_leave:
+    mov 232(%rdi), %rsp
+    xor %ebp, %ebp
+    call *%rsi
+    ud2
+
+    .section .note.GNU-stack,"",@progbits
