@@ -34,6 +34,8 @@ const char* condition_words(Condition condition) {
             return "the command is F_SETLKW, F_OFD_SETLKW or F_DUPFD*";
         case Condition::not_empty_path:
             return "AT_EMPTY_PATH is not set";
+        case Condition::thread_clock:
+            return "for the CPU clocks of threads";
         case Condition::ioctl_tty_job_control:
             return "the request can stop a background process";
     }

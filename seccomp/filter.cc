@@ -98,6 +98,10 @@ void add_conditional(Builder& b, const SyscallRow& row) {
         case Condition::not_empty_path:
             b.trap(nr, {bits(3, AT_EMPTY_PATH, 0)});
             break;
+        case Condition::thread_clock:
+            b.trap(nr, {word(0, CLOCK_THREAD_CPUTIME_ID)});
+            b.trap(nr, {bits(0, 0x80000000u, 0x80000000u)});
+            break;
         case Condition::ioctl_tty_job_control:
             // The TCSETS2 family and the line calls stop a background process just as the classic ones do.
             for (u32 request : {u32(TIOCSPGRP), u32(TCSETS), u32(TCSETSW), u32(TCSETSF), u32(TCSETS2), u32(TCSETSW2),

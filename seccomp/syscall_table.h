@@ -20,6 +20,7 @@ enum class Condition : u8 {
     range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window
     fcntl_lock_wait_or_dup, // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC
     not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH
+    thread_clock,           // clock_gettime: CLOCK_THREAD_CPUTIME_ID or a clock id made of a process or thread id (negative)
     ioctl_tty_job_control,  // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU)
 };
 

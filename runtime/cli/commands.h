@@ -32,7 +32,7 @@ struct LaunchOptions {
 // Runs the program; returns only when it cannot be started.
 int launch(const ProcessStart& start, const LaunchOptions& options);
 // The image after a guest's execve; -1 when this process is a fresh launch.
-int resume_exec(const ProcessStart& start);
+int resume_exec(ProcessStart& start);
 
 int check_policy(const std::string& file, bool explain_calls);
 int dump_process(int pid);

@@ -180,41 +180,54 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
     return r == -ENOMEM || r == -EPERM || r == -EACCES || r == -EINVAL || r == -ENOSYS ? kExitOwnFailure : exit_status_of(r);
 }
 
-int resume_exec(const ProcessStart& start) {
+namespace {
+
+// The guest's own seccomp programs from before the exec.
+void restore_filters(int fd) {
+    if (fd < 0) return;
+    struct stat s;
+    if (fstat(fd, &s) == 0 && s.st_size > 0) {
+        void* p = mmap(nullptr, size_t(s.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p != MAP_FAILED) guest_filters_restore(p, u32(s.st_size));
+    }
+    close(fd);
+}
+
+}  // namespace
+
+int resume_exec(ProcessStart& start) {
     const char* self = nullptr;
     for (const Elf64_auxv_t* a = start.auxv; a->a_type != AT_NULL; a++)
         if (a->a_type == AT_EXECFN) self = (const char*)a->a_un.a_val;
     constexpr const char* kPrefix = "/dev/fd/";
     if (!self || strncmp(self, kPrefix, strlen(kPrefix)) != 0) return -1;
-    int base = atoi(self + strlen(kPrefix));
-    hidden_fd_set_base(base);
-    // Pages, because guest programs (filters) may follow the struct.
-    struct stat s;
-    int fd = hidden_fd(kHiddenHandoff);
-    if (fstat(fd, &s) || size_t(s.st_size) < sizeof(Handoff)) return -1;
-    void* mapped = mmap(nullptr, size_t(s.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapped == MAP_FAILED || ((Handoff*)mapped)->magic != Handoff::kMagic) return -1;
-    close(fd);
-    const Handoff& handoff = *(const Handoff*)mapped;
-    u64 mask = handoff.signal_mask;
+    char** last = start.envp;
+    while (*last) last++;
+    Handoff handoff;
+    if (last == start.envp || !handoff_read(last[-1], &handoff)) return -1;
+    last[-1] = nullptr;
+    hidden_fd_set_base(handoff.base);
+    hidden_fd_adopt(kHiddenExe, atoi(self + strlen(kPrefix)));
+    hidden_fd_adopt(kHiddenPolicy, handoff.policy_fd);
+    restore_filters(handoff.filter_fd);
     if (handoff.nested) {
-        close(hidden_fd(kHiddenTarget));
+        close(handoff.target_fd);
+        u64 mask = handoff.signal_mask;
         sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, 8);
         return -1;
     }
-    const Policy* policy = map_policy(hidden_fd(kHiddenPolicy));
+    const Policy* policy = map_policy(handoff.policy_fd);
     if (!policy) {
         complain("the policy of the process tree is gone (its descriptor was closed by a program that ocrun does not run)");
         return kExitOwnFailure;
     }
-    guest_filters_restore(&handoff + 1, handoff.filter_bytes);
     BootRequest q{};
-    q.target_fd = hidden_fd(kHiddenTarget);
+    q.target_fd = handoff.target_fd;
     q.interp_fd = -1;
     q.shown_path = handoff.exec_path;
     q.comm = handoff.comm;
     q.policy = policy;
-    q.signal_mask = mask;
+    q.signal_mask = handoff.signal_mask;
     q.stack.argc = start.argc;
     q.stack.argv = start.argv;
     q.stack.envp = start.envp;

@@ -66,6 +66,8 @@ struct Coroutine : GuestContext {
     bool wait_interruptible;     // a signal may end the present wait
     Coroutine* run_next;
     u64 switches;
+    u64 cpu_tsc;      // time-stamp ticks switched in, up to the last switch
+    u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (process/cpu_clock.cc)
 
     // timer (sched/timers.h)
     SetHook timer_hook;
@@ -90,6 +92,11 @@ struct Coroutine : GuestContext {
     u64 clear_child_tid;  // CLONE_CHILD_CLEARTID / set_tid_address
     u64 robust_head;
     u64 robust_bytes;
+
+    // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
+    bool sched_set, nice_set, affinity_set;
+    i32 sched_policy, sched_priority, nice;
+    u64 affinity[16];
 
     // what the dump shows
     u32 call_nr;           // system call in progress, ~0u: none

@@ -229,6 +229,7 @@ long resolve_exec(int dirfd, const char* path, int flags, ExecTarget* out, Text*
     *out = ExecTarget{};
     name_file(why, path[0] ? path : "(descriptor)");
     out->scratch = (char*)pages_alloc(sizeof(Scratch));
+    out->scratch_bytes = sizeof(Scratch);
     long r = out->scratch ? resolve(dirfd, path, flags, (Scratch*)out->scratch, out, why) : refuse(why, -ENOMEM);
     if (r)
         exec_target_release(out);

@@ -29,6 +29,7 @@ struct ExecTarget {
     char comm[kCommBytes] = {};   // PR_SET_NAME
     bool set_id_refused = false;  // the error was -EPERM because the file would change credentials
     char* scratch = nullptr;      // pages that hold the strings
+    size_t scratch_bytes = 0;
 };
 
 // Follows what execveat(dirfd, path, …, flags) would do. Returns 0, and the caller owns *out until

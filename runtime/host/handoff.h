@@ -1,11 +1,12 @@
 // handoff.h - what one image of ocrun tells the next across an exec
 //
-// Two memfds at hidden descriptor numbers: the policy with the counters shared by the whole tree (made once by the
-// launcher, inherited for ever) and the handoff of one exec (made by the caller, read and closed by the new image).
+// The policy, with the counters shared by the whole tree, is a memfd made once by the launcher and inherited for ever. What
+// one exec has to say travels as an extra last environment string, "\1ocrun-exec=...": it needs no descriptor (a guest may
+// have no number to spare), and the new image leaves it out of the guest's environment (also of /proc/PID/environ).
 // The new image knows itself by AT_EXECFN, which the kernel sets to /dev/fd/N for execveat(N, "", AT_EMPTY_PATH).
 #pragma once
 #include "config/policy.h"
-#include "runtime/base/syscall.h"
+#include "runtime/base/text.h"
 
 namespace ocrun {
 
@@ -19,15 +20,23 @@ static_assert(sizeof(Policy) <= kSharedOffset);
 inline constexpr u32 kTidBlock = 1024;
 
 struct Handoff {
-    static constexpr u64 kMagic = 0x3166666f646e6168;  // "handoff1"
-    u64 magic;
     u64 signal_mask;
-    u32 nested;        // the target is ocrun itself: parse the command line as the launcher does
-    u32 filter_bytes;  // the guest's own seccomp programs follow the struct
-    u32 host_no_new_privs;
-    u32 reserved;
+    int policy_fd;
+    int target_fd;           // the ELF file to load
+    int filter_fd;           // memfd with the guest's own seccomp programs, -1: none
+    int base;                // hidden_fd_set_base
+    bool nested;             // the target is ocrun itself: parse the command line as the launcher does
+    bool host_no_new_privs;  // set by ocrun, not by the user
     char comm[16];
-    char exec_path[4096];  // AT_EXECFN
+    const char* exec_path;   // AT_EXECFN
 };
+
+inline constexpr const char* kHandoffPrefix = "\1ocrun-exec=";
+inline constexpr size_t kHandoffFixedBytes = 256;
+
+// The string; `out` needs kHandoffFixedBytes and the length of exec_path.
+void handoff_write(const Handoff& handoff, Text* out);
+// Reads it back; exec_path points into `text`. False: not a handoff of this version.
+bool handoff_read(const char* text, Handoff* out);
 
 }  // namespace ocrun

@@ -208,8 +208,8 @@ void readiness_after_fork() {
     g_leaf_lock.reset();
     g_open_lock.reset();
     if (g_epoll.load(std::memory_order_relaxed) >= 0) {
-        sys(__NR_close, hidden_fd(kHiddenEpoll));
-        sys(__NR_close, hidden_fd(kHiddenEvent));
+        hidden_fd_close(kHiddenEpoll);
+        hidden_fd_close(kHiddenEvent);
         g_epoll.store(-1, std::memory_order_relaxed);
     }
     g_registered.store(0, std::memory_order_relaxed);

@@ -29,6 +29,13 @@ void copy_identity(Coroutine* to, const Coroutine* from) {
     to->gs_base = from->gs_base;
     to->mask = from->mask;
     memcpy(to->name, from->name, sizeof to->name);
+    to->sched_set = from->sched_set;
+    to->sched_policy = from->sched_policy;
+    to->sched_priority = from->sched_priority;
+    to->nice_set = from->nice_set;
+    to->nice = from->nice;
+    to->affinity_set = from->affinity_set;
+    memcpy(to->affinity, from->affinity, sizeof to->affinity);
 }
 
 void start_in_guest(Coroutine* c) { oc_exit_loop(c); }
@@ -40,6 +47,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (!c) return -EAGAIN;
     if (!g_multi) {
         signals_enter_multi(parent);
+        cpu_clock_enter_multi(parent);
         preempt_start();
     }
     copy_identity(c, parent);
@@ -179,7 +187,8 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     if (r > 0 && (q.flags & CLONE_PARENT_SETTID) && !(flags & CLONE_PARENT_SETTID)) put_guest((void*)q.parent_tid, u32(r));
     // After a CLONE_VFORK the child has left this memory; otherwise its stack and block stay for as long as it may run.
     if (is_error(r) || (q.flags & CLONE_VFORK)) {
-        if (t->scratch) pages_free(t->scratch, t->scratch_bytes);
+        for (KThread::Scratch& s : t->scratch)
+            if (s.start) pages_free(s.start, s.bytes);
         coroutine_free(c);
         kthread_free(t);
     }
@@ -206,6 +215,9 @@ u32 tid_allocate() {
 }
 
 long process_clone(Call& call, const CloneRequest& q) {
+    // What copy_process() checks and a changed set of flags would hide.
+    if ((q.flags & CLONE_SIGHAND) && !(q.flags & CLONE_VM)) return -EINVAL;
+    if ((q.flags & CLONE_THREAD) && !(q.flags & CLONE_SIGHAND)) return -EINVAL;
     if (q.flags & CLONE_THREAD) {
         if (call.c->direct) return -EINVAL;
         return new_thread(call.c, q);

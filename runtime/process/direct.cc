@@ -26,17 +26,6 @@ long set_action(const Call& call) {
     return call.a[2] ? put_guest((void*)call.a[2], old) : 0;
 }
 
-// close_range around the hidden descriptors.
-long close_range(const Call& call) {
-    u32 first = u32(call.a[0]), last = u32(call.a[1]);
-    u32 hidden = u32(hidden_fd_base()), behind = hidden + kHiddenFdCount;
-    if (first > last || last < hidden || first >= behind) return native(call);
-    long r = 0;
-    if (first < hidden) r = sys(__NR_close_range, first, hidden - 1, call.a[2]);
-    if (!is_error(r) && last >= behind) r = sys(__NR_close_range, behind, last, call.a[2]);
-    return r;
-}
-
 }  // namespace
 
 long direct_call(Call& call) {
@@ -74,7 +63,7 @@ long direct_call(Call& call) {
         case __NR_dup3:
             return is_hidden_fd(i32(call.a[0])) || is_hidden_fd(i32(call.a[1])) ? -EBADF : native(call);
         case __NR_close_range:
-            return close_range(call);
+            return hidden_fds_close_range(u32(call.a[0]), u32(call.a[1]), call.a[2]);
         default:
             return native(call);
     }

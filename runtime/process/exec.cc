@@ -12,6 +12,7 @@
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
+#include "runtime/syscalls/proc_self.h"
 
 #include <linux/memfd.h>
 #include <linux/stat.h>
@@ -40,52 +41,57 @@ bool is_ocrun(int fd) {
     return file_id(fd, &a) == 0 && file_id(hidden_fd(kHiddenExe), &b) == 0 && a.device == b.device && a.inode == b.inode;
 }
 
-long write_all(int fd, const void* data, size_t n) {
-    const char* p = (const char*)data;
-    while (n) {
-        long r = sys(__NR_write, fd, p, n);
-        if (is_error(r)) return r;
-        p += r;
-        n -= size_t(r);
-    }
-    return 0;
-}
-
-long make_handoff(const Handoff& handoff) {
-    long fd = sys(__NR_memfd_create, "ocrun-handoff", MFD_CLOEXEC);
+// The guest's own seccomp programs in a memfd that survives the exec; -1 when there are none, or -errno.
+long filters_fd() {
+    u32 bytes = guest_filters_bytes();
+    if (!bytes) return -1;
+    long fd = sys(__NR_memfd_create, "ocrun-filters", 0);
     if (is_error(fd)) return fd;
-    long r = write_all(int(fd), &handoff, sizeof handoff);
-    if (!r && handoff.filter_bytes) r = write_all(int(fd), guest_filters_data(), handoff.filter_bytes);
-    if (!r) r = hidden_fd_place(int(fd), kHiddenHandoff, false);
-    if (is_error(r)) sys(__NR_close, fd);
-    return r;
+    const char* p = (const char*)guest_filters_data();
+    for (u32 done = 0; done < bytes;) {
+        long r = sys(__NR_write, fd, p + done, bytes - done);
+        if (is_error(r)) {
+            sys(__NR_close, fd);
+            return r;
+        }
+        done += u32(r);
+    }
+    return fd;
 }
 
-// argv with `prefix` instead of its first string, in fresh pages. *bytes is their size. Errors: -EFAULT, -ENOMEM, -E2BIG.
-long prefixed_argv(const ExecTarget& target, u64 guest_argv, u64** out, size_t* bytes) {
-    constexpr u64 kMostArguments = 1u << 22;
-    u64 count = 0;
-    if (guest_argv)
-        for (;; count++) {
-            u64 p;
-            if (get_guest(&p, (void*)(guest_argv + count * 8))) return -EFAULT;
-            if (!p) break;
-            if (count > kMostArguments) return -E2BIG;
+// A guest's vector of strings with `head` before it (replacing its first one) and `tail` behind it, in fresh pages.
+struct Vector {
+    u64* strings = nullptr;
+    size_t bytes = 0;
+    long build(u64 guest, const char* const* head, u64 head_count, u64 skip, const char* tail) {
+        constexpr u64 kMost = 1u << 22;
+        u64 count = 0;
+        if (guest)
+            for (;; count++) {
+                u64 p;
+                if (get_guest(&p, (void*)(guest + count * 8))) return -EFAULT;
+                if (!p) break;
+                if (count > kMost) return -E2BIG;
+            }
+        bytes = page_up((head_count + count + 2) * 8);
+        strings = (u64*)pages_alloc(bytes);
+        if (!strings) return -ENOMEM;
+        u64 n = 0;
+        for (u64 i = 0; i < head_count; i++) strings[n++] = (u64)head[i];
+        // Another thread may shorten the vector meanwhile; the copy is then shorter too.
+        for (u64 i = skip; i < count; i++) {
+            if (get_guest(&strings[n], (void*)(guest + i * 8))) return -EFAULT;
+            if (!strings[n]) break;
+            n++;
         }
-    *bytes = page_up((target.prefix_count + count + 2) * 8);
-    u64* argv = (u64*)pages_alloc(*bytes);
-    if (!argv) return -ENOMEM;
-    u64 n = 0;
-    for (unsigned i = 0; i < target.prefix_count; i++) argv[n++] = (u64)target.prefix[i];
-    for (u64 i = 1; i < count; i++)
-        if (get_guest(&argv[n++], (void*)(guest_argv + i * 8))) {
-            pages_free(argv, *bytes);
-            return -EFAULT;
-        }
-    argv[n] = 0;
-    *out = argv;
-    return 0;
-}
+        if (tail) strings[n++] = (u64)tail;
+        strings[n] = 0;
+        return 0;
+    }
+    void release() {
+        if (strings) pages_free(strings, bytes);
+    }
+};
 
 void exec_failed(Coroutine* c) {
     KThread* t = this_thread();
@@ -117,62 +123,81 @@ void prepare_direct_exec() {
 
 long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags) {
     Coroutine* c = call.c;
-    constexpr size_t kPathBytes = 4096;
-    // A vfork child shares memory with its parent: what it maps here is freed by the parent (clone.cc).
+    constexpr size_t kPathBytes = 4096, kHandoffBytes = kPathBytes + kHandoffFixedBytes;
     KThread* t = this_thread();
-    size_t scratch_bytes = page_up(sizeof(Handoff) + kPathBytes);
-    u8* scratch = (u8*)pages_alloc(scratch_bytes);
+    size_t scratch_bytes = page_up(kPathBytes + kHandoffBytes);
+    char* scratch = (char*)pages_alloc(scratch_bytes);
     if (!scratch) return -ENOMEM;
-    Handoff* handoff = (Handoff*)scratch;
-    char* path_text = (char*)scratch + sizeof(Handoff);
+    char* path_text = scratch;
+    Text message(scratch + kPathBytes, kHandoffBytes);
     ExecTarget target;
-    u64* own_argv = nullptr;
-    size_t own_argv_bytes = 0;
+    Handoff handoff{};
+    handoff.filter_fd = -1;
+    Vector arguments, environment;
     TextBuffer<512> why;
 
     long r = copy_text_from_guest(path_text, (const char*)path, kPathBytes);
     if (!is_error(r)) {
-        // The guest's own executable by its usual name.
-        if (text_equal(path_text, "/proc/self/exe") || text_equal(path_text, "/proc/thread-self/exe"))
-            text_copy(path_text, kPathBytes, g_exe_path);
+        // The guest's own executable by its usual names.
+        ProcPath special;
+        proc_path(c, path, &special);
+        if (special.kind == ProcKind::exe) text_copy(path_text, kPathBytes, special.instead);
         r = resolve_exec(dirfd, path_text, int(flags) | (g_host_no_new_privs ? kExecHostNoNewPrivs : 0), &target, &why);
         // What Linux would have run and ocrun cannot deserves a word; plain refusals are the guest's business.
         if (r == -EPERM && target.set_id_refused) log_line(why);
-    }
-    if (!r && target.prefix_count) r = prefixed_argv(target, argv, &own_argv, &own_argv_bytes);
-    bool placed_target = false, placed_handoff = false;
-    if (!r) {
-        handoff->magic = Handoff::kMagic;
-        handoff->signal_mask = c->restore_mask ? c->saved_mask : c->mask;
-        handoff->nested = is_ocrun(target.fd);
-        handoff->host_no_new_privs = g_host_no_new_privs;
-        handoff->filter_bytes = guest_filters_bytes();
-        text_copy(handoff->comm, sizeof handoff->comm, target.comm);
-        text_copy(handoff->exec_path, sizeof handoff->exec_path, target.exec_path);
-        r = make_handoff(*handoff);
-        placed_handoff = !r;
-    }
-    if (!r) {
-        r = hidden_fd_place(target.fd, kHiddenTarget, false);
-        if (!r) {
-            target.fd = -1;
-            placed_target = true;
+        // ocrun itself cannot be mapped twice at its one address; it is recognised and starts over (resume_exec).
+        if (r == -ENOMEM) {
+            long fd = sys(__NR_openat, dirfd, path_text, O_RDONLY | O_CLOEXEC);
+            if (!is_error(fd)) {
+                if (is_ocrun(int(fd))) {
+                    handoff.nested = true;
+                    target.fd = int(fd);
+                    target.exec_path = path_text;
+                    r = 0;
+                } else {
+                    sys(__NR_close, fd);
+                }
+            }
+            if (r) log_line(why);
         }
+    }
+    if (!r && target.prefix_count) r = arguments.build(argv, target.prefix, target.prefix_count, 1, nullptr);
+    if (!r) {
+        long fd = filters_fd();
+        if (is_error(fd) && fd != -1)
+            r = fd;
+        else
+            handoff.filter_fd = int(fd);
+    }
+    if (!r) {
+        handoff.signal_mask = c->restore_mask ? c->saved_mask : c->mask;
+        handoff.policy_fd = hidden_fd(kHiddenPolicy);
+        handoff.target_fd = target.fd;
+        handoff.base = hidden_fd(kHiddenExe);
+        handoff.host_no_new_privs = g_host_no_new_privs;
+        text_copy(handoff.comm, sizeof handoff.comm, target.comm);
+        handoff.exec_path = target.exec_path;
+        handoff_write(handoff, &message);
+        r = environment.build(envp, nullptr, 0, 0, message.c_str());
     }
     if (!r) {
         if (c->direct)
             prepare_direct_exec();
         else
             signals_prepare_exec(c);
-        t->scratch = c->direct ? scratch : nullptr;
-        t->scratch_bytes = scratch_bytes;
-        r = sys(__NR_execveat, hidden_fd(kHiddenExe), "", own_argv ? (u64)own_argv : argv, envp, AT_EMPTY_PATH);
-        t->scratch = nullptr;
+        sys(__NR_fcntl, target.fd, F_SETFD, 0);
+        // A vfork child shares memory with its parent, who frees this when the child has left it (clone.cc).
+        const KThread::Scratch used[] = {{scratch, scratch_bytes}, {arguments.strings, arguments.bytes}, {environment.strings, environment.bytes},
+                                         {target.scratch, target.scratch_bytes}};
+        if (c->direct) memcpy(t->scratch, used, sizeof used);
+        r = sys(__NR_execveat, hidden_fd(kHiddenExe), "", arguments.strings ? (u64)arguments.strings : argv, environment.strings,
+                AT_EMPTY_PATH);
+        memset(t->scratch, 0, sizeof t->scratch);
         exec_failed(c);
     }
-    if (placed_target) sys(__NR_close, hidden_fd(kHiddenTarget));
-    if (placed_handoff) sys(__NR_close, hidden_fd(kHiddenHandoff));
-    if (own_argv) pages_free(own_argv, own_argv_bytes);
+    if (handoff.filter_fd >= 0) sys(__NR_close, handoff.filter_fd);
+    arguments.release();
+    environment.release();
     exec_target_release(&target);
     pages_free(scratch, scratch_bytes);
     return r;

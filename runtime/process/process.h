@@ -36,6 +36,9 @@ long direct_call(Call& call);
 // Virtual thread ids: in [2^22, 2^30), above the kernel's pids and inside FUTEX_TID_MASK, unique in the process tree.
 u32 tid_allocate();
 
+// A second thread appears: from the kernel's CPU clock to the scheduler's (syscalls/cpu_clock.cc).
+void cpu_clock_enter_multi(Coroutine* c);
+
 // Tells the tick that there is something to preempt for; armed lazily (process/preempt.cc).
 void preempt_start();
 void preempt_after_fork();

@@ -103,7 +103,12 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     KThread* t = this_thread();
     SwitchRecord record{from, action};
     fcontext_t target = t->idle_fiber;
-    if (from) from->fs_base = read_fs_base();
+    u64 tsc = __builtin_ia32_rdtsc();
+    if (from) {
+        from->fs_base = read_fs_base();
+        from->cpu_tsc += tsc - t->switched_in_tsc;
+    }
+    t->switched_in_tsc = tsc;
     if (to) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
@@ -268,6 +273,12 @@ void yield_now(Coroutine* c) {
     if (empty || ++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
     Coroutine* next = next_ready();
     if (next) switch_to(c, After::requeue, next);
+}
+
+u64 coroutine_cpu_tsc(const Coroutine* c) {
+    u64 ticks = c->cpu_tsc;
+    if (this_thread()->current == c) ticks += __builtin_ia32_rdtsc() - this_thread()->switched_in_tsc;
+    return ticks;
 }
 
 bool others_runnable() {

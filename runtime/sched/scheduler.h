@@ -23,6 +23,9 @@ inline bool signal_pending(const Coroutine* c) {
     return ((c->pending.bits | g_shared_pending_bits.load(std::memory_order_relaxed)) & ~c->mask) != 0;
 }
 
+// CPU time of a coroutine in time-stamp ticks, the present slice included when it runs on the calling thread.
+u64 coroutine_cpu_tsc(const Coroutine* c);
+
 // What the scheduler needs from the layers above it.
 struct SchedulerHooks {
     // Looks for completed I/O and wakes coroutines; waits at most timeout_ns (0: do not wait; kNever), less when a host

@@ -31,12 +31,15 @@ struct KThread : TrapThread {
     std::atomic<u32> run_count;
     boost::context::detail::fcontext_t idle_fiber;
     u32 schedule_count;
+    u64 switched_in_tsc;
     std::atomic<bool> idle_ticks;
 
     // direct: the child's own signal actions (a copy of signal/signals.h's table), and memory to free when it is gone
     u8 direct_actions[65 * 32];
-    void* scratch;
-    size_t scratch_bytes;
+    struct Scratch {
+        void* start;
+        size_t bytes;
+    } scratch[4];
 
     // offload
     std::atomic<OffloadJob*> job;

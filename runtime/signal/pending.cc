@@ -33,6 +33,14 @@ void node_free(SignalNode* node) {
 
 void pending_add(PendingSignals* set, const siginfo_t& info) {
     int sig = info.si_signo;
+    if (info.si_code == SI_TIMER && (set->bits & signal_bit(sig))) {
+        // A timer has one place in the queue; further expirations only count.
+        for (SignalNode* n = set->head; n; n = n->next)
+            if (n->info.si_signo == sig && n->info.si_code == SI_TIMER && n->info.si_timerid == info.si_timerid) {
+                n->info.si_overrun += 1 + info.si_overrun;
+                return;
+            }
+    }
     if (sig < kFirstRealtime && (set->bits & signal_bit(sig))) return;
     SignalNode* node = node_alloc();
     set->bits |= signal_bit(sig);

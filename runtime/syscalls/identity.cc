@@ -15,20 +15,6 @@ namespace ocrun {
 
 namespace {
 
-// Is `tid` a thread of this process as the guest counts them?
-bool is_thread(i64 tid) {
-    Locked held(g_registry_lock);
-    return registry_find(u32(tid)) != nullptr;
-}
-
-// Scheduling calls at a virtual id: threads share the worker's attributes, so the call goes to the process.
-long at_process(Call& call) {
-    i32 tid = i32(call.a[0]);
-    if (tid == 0 || !g_multi || u32(tid) == g_pid || !is_thread(tid)) return native(call);
-    call.a[0] = 0;
-    return native(call);
-}
-
 // A change of credentials: for the worker and for every helper before it returns.
 long credentials(Call& call) {
     long r = native(call);
@@ -84,32 +70,6 @@ long h_arch_prctl(Call& call) {
 }
 
 long h_rseq(Call&) { return -ENOSYS; }
-
-long h_sched_yield(Call& call) {
-    if (!g_multi) return native(call);
-    yield_now(call.c);
-    return 0;
-}
-
-long h_sched_setaffinity(Call& call) { return at_process(call); }
-long h_sched_getaffinity(Call& call) { return at_process(call); }
-long h_sched_setscheduler(Call& call) { return at_process(call); }
-long h_sched_getscheduler(Call& call) { return at_process(call); }
-long h_sched_setparam(Call& call) { return at_process(call); }
-long h_sched_getparam(Call& call) { return at_process(call); }
-long h_sched_setattr(Call& call) { return at_process(call); }
-long h_sched_getattr(Call& call) { return at_process(call); }
-long h_sched_rr_get_interval(Call& call) { return at_process(call); }
-
-namespace {
-long priority(Call& call) {
-    // PRIO_PROCESS with a thread id.
-    if (call.a[0] == 0 && g_multi && call.a[1] && u32(call.a[1]) != g_pid && is_thread(i32(call.a[1]))) call.a[1] = 0;
-    return native(call);
-}
-}  // namespace
-long h_setpriority(Call& call) { return priority(call); }
-long h_getpriority(Call& call) { return priority(call); }
 
 long h_setuid(Call& call) { return credentials(call); }
 long h_setgid(Call& call) { return credentials(call); }

@@ -1,0 +1,181 @@
+// descriptors.cc - opening, closing and duplicating descriptors; looking at files by path
+//
+// The runtime's own descriptors (base/hidden_fds.h) do not exist for the guest. Before a number changes its meaning the
+// readiness table forgets it. Paths below /proc that name the process itself are answered for the guest (proc_self.h).
+// Opening a FIFO may wait for its other end: a helper does it; everything else is opened on the spot.
+// Follows open(2), openat2(2), close(2), close_range(2), dup(2), stat(2), readlink(2), access(2), fifo(7).
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/process/process.h"
+#include "runtime/syscalls/io_wait.h"
+#include "runtime/syscalls/proc_self.h"
+
+namespace ocrun {
+
+// ---- numbers ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// The number is about to lose its file. Calls that wait for it keep the file.
+void forget(int fd) {
+    io_wait_keep_files(unsigned(fd), unsigned(fd));
+    fd_forget(fd);
+    proc_forget(fd);
+}
+
+}  // namespace
+
+long h_close(Call& call) {
+    int fd = int(call.a[0]);
+    if (is_hidden_fd(fd)) return -EBADF;
+    if (g_multi) forget(fd);
+    return native(call);
+}
+
+namespace {
+
+// dup2 and dup3 are refused before they touch anything, or they replace `to`.
+long replace(Call& call) {
+    int from = int(call.a[0]), to = int(call.a[1]);
+    if (is_hidden_fd(from) || is_hidden_fd(to)) return -EBADF;
+    if (g_multi && from != to && sys(__NR_fcntl, from, F_GETFD) >= 0) forget(to);
+    return native(call);
+}
+
+}  // namespace
+
+long h_dup2(Call& call) { return replace(call); }
+long h_dup3(Call& call) { return replace(call); }
+
+long h_close_range(Call& call) {
+    u32 first = u32(call.a[0]), last = u32(call.a[1]), flags = u32(call.a[2]);
+    if (first > last || (flags & ~u32(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))) return native(call);
+    // Threads of ours share the table with the guest: in multi mode it cannot be unshared for one of them.
+    if (g_multi) flags &= ~u32(CLOSE_RANGE_UNSHARE);
+    if (g_multi && !(flags & CLOSE_RANGE_CLOEXEC)) {
+        io_wait_keep_files(first, last);
+        fd_forget_range(first, last);
+    }
+    return hidden_fds_close_range(first, last, flags);
+}
+
+// ---- opening ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// An open may wait only for the other end of a FIFO.
+bool may_wait(int dirfd, u64 path, u64 flags) {
+    if (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) return false;
+    if ((flags & O_ACCMODE) == O_RDWR) return false;
+    struct stat st;
+    return !is_error(sys(__NR_newfstatat, dirfd, path, &st, 0)) && S_ISFIFO(st.st_mode);
+}
+
+// All opens: the path is argument path_index, dirfd the one before it (none for open and creat).
+long open_path(Call& call, int path_index, u64 flags) {
+    ProcPath p;
+    proc_path(call.c, call.a[path_index], &p);
+    switch (p.kind) {
+        case ProcKind::none:
+        case ProcKind::thread_self:
+            break;
+        case ProcKind::absent:
+            return -ENOENT;
+        case ProcKind::exe:
+            if (flags & O_NOFOLLOW) return native(call);
+            call.a[path_index] = u64(p.instead);
+            return native(call);
+        case ProcKind::thread:
+            call.a[path_index] = u64(p.instead);
+            return native(call);
+        case ProcKind::thread_comm:
+        case ProcKind::thread_stat:
+        case ProcKind::status:
+            if (flags & (O_PATH | O_DIRECTORY)) {
+                call.a[path_index] = u64(p.instead);
+                return native(call);
+            }
+            return proc_open_text(call.c, p, flags);
+    }
+    if (!g_multi) return blocking_native(call, kRestartSys);
+    int dirfd = path_index ? int(call.a[path_index - 1]) : AT_FDCWD;
+    return may_wait(dirfd, call.a[path_index], flags) ? blocking_call(call, kRestartSys, "open of a FIFO") : native(call);
+}
+
+}  // namespace
+
+long h_open(Call& call) { return open_path(call, 0, u32(call.a[1])); }
+long h_creat(Call& call) { return open_path(call, 0, O_CREAT | O_WRONLY | O_TRUNC); }
+long h_openat(Call& call) { return open_path(call, 1, u32(call.a[2])); }
+
+long h_openat2(Call& call) {
+    open_how how{};
+    if (call.a[3] < sizeof how || get_guest(&how, (void*)call.a[2])) return native(call);
+    // A program that forbids links in its path gets the kernel's refusal.
+    if (how.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)) return native(call);
+    return open_path(call, 1, how.flags);
+}
+
+// ---- looking ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A call that looks at a path. follows: a link at its end is followed.
+long look_at(Call& call, int path_index, bool follows) {
+    ProcPath p;
+    proc_path(call.c, call.a[path_index], &p);
+    if (p.kind == ProcKind::absent) return -ENOENT;
+    if (p.kind >= ProcKind::thread || (p.kind == ProcKind::exe && follows)) call.a[path_index] = u64(p.instead);
+    return native(call);
+}
+
+long read_link(Call& call, int path_index) {
+    ProcPath p;
+    proc_path(call.c, call.a[path_index], &p);
+    const char* text = g_exe_path;
+    TextBuffer<48> thread;
+    switch (p.kind) {
+        case ProcKind::none:
+            return native(call);
+        case ProcKind::absent:
+            return -ENOENT;
+        case ProcKind::exe:
+            break;
+        case ProcKind::thread_self:
+            thread.dec(g_pid).add("/task/").dec(p.tid);
+            text = thread.c_str();
+            break;
+        default:
+            call.a[path_index] = u64(p.instead);
+            return native(call);
+    }
+    i32 size = i32(call.a[path_index + 2]);
+    if (size <= 0) return -EINVAL;
+    size_t n = text_length(text);
+    if (n > size_t(size)) n = size_t(size);
+    return copy_to_guest((void*)call.a[path_index + 1], text, n) ? -EFAULT : long(n);
+}
+
+}  // namespace
+
+long h_stat(Call& call) { return look_at(call, 0, true); }
+long h_lstat(Call& call) { return look_at(call, 0, false); }
+long h_access(Call& call) { return look_at(call, 0, true); }
+long h_newfstatat(Call& call) { return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW)); }
+long h_statx(Call& call) { return look_at(call, 1, !(call.a[2] & AT_SYMLINK_NOFOLLOW)); }
+long h_faccessat(Call& call) { return look_at(call, 1, true); }
+long h_faccessat2(Call& call) { return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW)); }
+long h_readlink(Call& call) { return read_link(call, 0); }
+long h_readlinkat(Call& call) { return read_link(call, 1); }
+
+long h_getdents(Call& call) { return proc_getdents(call); }
+long h_getdents64(Call& call) { return proc_getdents(call); }
+
+}  // namespace ocrun

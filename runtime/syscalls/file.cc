@@ -1,0 +1,404 @@
+// file.cc - reads and writes of every kind, moving data between descriptors, locks on files, syncs
+//
+// Alone in its process a coroutine just blocks in the kernel. Otherwise a transfer is tried with RWF_NOWAIT; what does not
+// know that flag (ttys, inotify, page-cache writes ...) is asked by poll first and then called natively. Reads that miss
+// the page cache, and calls with no non-blocking form, go to a helper.
+// Follows read(2), write(2), readv(2), sendfile(2), splice(2), flock(2), fcntl(2), termios(3).
+#include <asm/errno.h>
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+#include "runtime/syscalls/io_wait.h"
+#include "runtime/syscalls/proc_self.h"
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008  // linux/fs.h, which clashes with glibc's headers
+#endif
+
+namespace ocrun {
+
+namespace {
+
+constexpr u64 kTtySignals = signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
+
+struct Transfer {
+    i64 position;  // -1: the file's own
+    u32 flags;     // RWF_*
+    IoVector v;
+    u64 bytes;  // of one buffer; kUnknown: to be added up
+};
+
+constexpr u64 kUnknown = ~0ul;
+
+// Job control asks the mask of the calling kernel thread whether SIGTTIN and SIGTTOU are blocked: for the duration of a
+// call it is the coroutine's.
+long with_tty_mask(Call& call) {
+    if (!(call.c->mask & kTtySignals)) return native_attempt(call);
+    u64 host = this_thread()->host_mask;
+    host_set_mask(host | (call.c->mask & kTtySignals));
+    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    long r = native_interruptible(call);
+    host_set_mask(host);
+    if (r != -EINTR) return r;
+    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    return signal_pending(call.c) ? -EINTR : kLookAgain;
+}
+
+enum class Tty : u8 { no, park, native_now, helper };
+
+// A terminal that is not ready: may a coroutine wait for readiness?
+Tty tty_wait(int fd, bool reads) {
+    termios t;
+    if (is_error(sys(__NR_ioctl, fd, TCGETS, &t))) return Tty::no;
+    // A background process must reach the kernel, which stops it or gives EIO.
+    i32 foreground;
+    if (!is_error(sys(__NR_ioctl, fd, TIOCGPGRP, &foreground)) && foreground != i32(sys(__NR_getpgid, 0))) return Tty::native_now;
+    if (reads && !(t.c_lflag & ICANON)) {
+        // Timed or polling reads end without input (termios(3), "noncanonical mode").
+        if (t.c_cc[VTIME]) return Tty::helper;
+        if (!t.c_cc[VMIN]) return Tty::native_now;
+    }
+    return Tty::park;
+}
+
+// For descriptors that do not know RWF_NOWAIT. -EAGAIN: wait for readiness.
+long ask_then_call(Call& plain, int fd, short events) {
+    if (ready_now(fd, events)) return with_tty_mask(plain);
+    switch (tty_wait(fd, events & POLLIN)) {
+        case Tty::native_now: return with_tty_mask(plain);
+        case Tty::helper: return blocking_call(plain, -EINTR, "terminal");
+        default: return -EAGAIN;
+    }
+}
+
+Call plain_call(Coroutine* c, u32 nr, int fd, const Transfer& t, u64 done) {
+    i64 at = t.position < 0 ? -1 : t.position + i64(done);
+    return {c, nr, {u64(fd), u64(t.v.data()), t.v.size(), u64(at), 0, t.flags}};
+}
+
+long try_transfer(u32 nr, int fd, const Transfer& t, u64 done) {
+    i64 at = t.position < 0 ? -1 : t.position + i64(done);
+    return sys(nr, fd, t.v.data(), t.v.size(), at, 0, t.flags | RWF_NOWAIT);
+}
+
+// A short read of a regular file: the kernel gave what was in the page cache. Natively only the end of the file is short.
+long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
+    struct stat st;
+    i64 end = t.position < 0 ? sys(__NR_lseek, fd, 0, SEEK_CUR) : t.position + got;
+    if (end < 0 || is_error(sys(__NR_fstat, fd, &st)) || !S_ISREG(st.st_mode) || end >= st.st_size) return got;
+    u64 done = u64(got);
+    for (long r = got; r > 0 && t.v.advance(u64(r)) && t.v.size(); done += u64(r)) {
+        r = try_transfer(__NR_preadv2, fd, t, done);
+        if (r == -EAGAIN) r = offload_call(c, __NR_preadv2, plain_call(c, __NR_preadv2, fd, t, done).a, "file");
+        if (r <= 0) break;
+    }
+    return long(done);
+}
+
+long do_read(Call& call, Transfer& t) {
+    Coroutine* c = call.c;
+    IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
+    for (;;) {
+        w.arm();
+        long r = try_transfer(__NR_preadv2, w.fd(), t, 0);
+        if (r > 0) {
+            u64 wanted = t.bytes == kUnknown ? t.v.total() : t.bytes;
+            return u64(r) < wanted ? read_rest(c, w.fd(), t, r) : r;
+        }
+        if (r == -EOPNOTSUPP) {
+            Call plain = call;
+            r = ask_then_call(plain, w.fd(), POLLIN);
+        }
+        if (r == kLookAgain) continue;
+        if (r == -EINTR) return w.interrupted();
+        if (r != -EAGAIN) return r;
+        r = w.block();
+        if (r == 0) continue;
+        if (r == kNonBlocking) return native(call);
+        if (r == kNoReadiness) return blocking_call(call, kRestartSys, "file");
+        return r;
+    }
+}
+
+// The next part of a write. A socket that took a part already must not raise SIGPIPE for the rest.
+long try_write(const Transfer& t, u64 done, IoWait& w) {
+    if (!done || !w.is_socket()) return try_transfer(__NR_pwritev2, w.fd(), t, done);
+    msghdr m{};
+    m.msg_iov = const_cast<iovec*>(t.v.data());
+    m.msg_iovlen = t.v.size();
+    return sys(__NR_sendmsg, w.fd(), &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+long do_write(Call& call, Transfer& t) {
+    Coroutine* c = call.c;
+    IoWait w(call, 0, EPOLLOUT, SO_SNDTIMEO);
+    u64 done = 0;
+    for (;;) {
+        w.arm();
+        long r = try_write(t, done, w);
+        if (r == -EOPNOTSUPP) {
+            Call rest = plain_call(c, __NR_pwritev2, w.fd(), t, done);
+            r = ask_then_call(done ? rest : call, w.fd(), POLLOUT);
+        }
+        if (r == -EAGAIN) {
+            r = w.block();
+            if (r == 0) {
+                if (done && w.is_socket() && w.error_waits()) return long(done);
+                continue;
+            }
+            if (r == kNonBlocking) r = done ? -EAGAIN : native(call);
+            if (r == kNoReadiness) {
+                Call rest = plain_call(c, __NR_pwritev2, w.fd(), t, done);
+                r = native_attempt(rest);
+            }
+        }
+        if (r == kLookAgain) continue;
+        if (r < 0) {
+            claim_write_signal(c, r);
+            if (done) return long(done);
+            return r == -EINTR ? w.interrupted() : r;
+        }
+        if (!done && u64(r) == t.bytes) return r;
+        if (!done && t.bytes == kUnknown) t.bytes = t.v.total();
+        done += u64(r);
+        if (r == 0 || done >= t.bytes || w.nonblocking() || !t.v.advance(u64(r))) return long(done);
+    }
+}
+
+bool passes_nowait(u32 flags) { return flags & RWF_NOWAIT; }
+
+}  // namespace
+
+long h_read(Call& call) {
+    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    return do_read(call, t);
+}
+
+long h_readv(Call& call) {
+    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_read(call, t);
+}
+
+long h_pread64(Call& call) {
+    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    return do_read(call, t);
+}
+
+long h_preadv(Call& call) {
+    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_read(call, t);
+}
+
+long h_preadv2(Call& call) {
+    u32 flags = u32(call.a[5]);
+    if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_RCVTIMEO);
+    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_read(call, t);
+}
+
+long h_write(Call& call) {
+    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (long r; proc_write(call, &r)) return r;
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    return do_write(call, t);
+}
+
+long h_writev(Call& call) {
+    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_write(call, t);
+}
+
+long h_pwrite64(Call& call) {
+    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    return do_write(call, t);
+}
+
+long h_pwritev(Call& call) {
+    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_write(call, t);
+}
+
+long h_pwritev2(Call& call) {
+    u32 flags = u32(call.a[5]);
+    if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_SNDTIMEO);
+    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    return do_write(call, t);
+}
+
+// ---- from descriptor to descriptor ---------------------------------------------------------------------------------
+
+long h_sendfile(Call& call) {
+    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    // No non-blocking form: parts of this size whenever the target is writable. A part that blocks after all is ended by
+    // the next tick.
+    constexpr u64 kPart = 64 * 1024;
+    Coroutine* c = call.c;
+    Call part = call;
+    IoWait w(part, 0, EPOLLOUT, SO_SNDTIMEO);
+    u64 done = 0, wanted = call.a[3];
+    for (;;) {
+        u64 left = wanted - done;
+        part.a[3] = left < kPart ? left : kPart;
+        w.arm();
+        long r = ready_now(w.fd(), POLLOUT) ? native_attempt(part) : -EAGAIN;
+        if (r == -EAGAIN) {
+            if (done && w.nonblocking()) return long(done);
+            r = w.block();
+            if (r == 0) continue;
+            if (r == kNonBlocking || r == kNoReadiness) r = native(part);
+        }
+        if (r == kLookAgain) continue;
+        if (r < 0) {
+            claim_write_signal(c, r);
+            return done ? long(done) : r == -EINTR ? w.interrupted() : r;
+        }
+        done += u64(r);
+        if (r == 0 || done >= wanted) return long(done);
+    }
+}
+
+namespace {
+
+// splice, tee, vmsplice with SPLICE_F_NONBLOCK; waits for whichever side is not ready. An index < 0: no such side.
+long splice_like(Call& call, int in_index, int out_index, int flags_index) {
+    if (!g_multi || (call.a[flags_index] & SPLICE_F_NONBLOCK)) return blocking_native(call, kRestartSys);
+    Coroutine* c = call.c;
+    Call attempt = call;
+    attempt.a[flags_index] |= SPLICE_F_NONBLOCK;
+    IoWait from(attempt, in_index < 0 ? 0 : in_index, EPOLLIN, SO_RCVTIMEO);
+    IoWait to(attempt, out_index < 0 ? 0 : out_index, EPOLLOUT, SO_SNDTIMEO);
+    bool both_were_ready = false;
+    for (;;) {
+        from.arm();
+        to.arm();
+        long r = native_attempt(attempt);
+        if (r == kLookAgain) continue;
+        if (r == -EINTR) return kRestartSys;
+        if (r != -EAGAIN) return claim_write_signal(c, r);
+        IoWait* wait = nullptr;
+        if (in_index >= 0 && !ready_now(from.fd(), POLLIN))
+            wait = &from;
+        else if (out_index >= 0 && !ready_now(to.fd(), POLLOUT))
+            wait = &to;
+        if (wait) {
+            r = wait->block();
+            both_were_ready = false;
+        } else if (!both_were_ready) {
+            both_were_ready = true;  // became ready after the try, most likely
+            continue;
+        } else {
+            r = kNoReadiness;
+        }
+        if (r == kNonBlocking) return -EAGAIN;
+        if (r == kNoReadiness) return raise_write_signal(c, blocking_call(call, kRestartSys, "splice"));
+        if (r) return r;
+    }
+}
+
+}  // namespace
+
+long h_splice(Call& call) { return splice_like(call, 0, 2, 5); }
+long h_tee(Call& call) { return splice_like(call, 0, 1, 3); }
+
+long h_vmsplice(Call& call) {
+    // The direction is that of the pipe's end.
+    bool reads = false;
+    if (g_multi) {
+        long mode = sys(__NR_fcntl, call.a[0], F_GETFL);
+        reads = !is_error(mode) && (mode & O_ACCMODE) == O_RDONLY;
+    }
+    return splice_like(call, reads ? 0 : -1, reads ? -1 : 0, 3);
+}
+
+long h_copy_file_range(Call& call) {
+    constexpr u64 kInline = 256 * 1024;  // memory speed; more is worth a helper
+    if (!g_multi || call.a[4] <= kInline) return blocking_native(call, kRestartSys);
+    return raise_write_signal(call.c, blocking_call(call, kRestartSys, "copy_file_range"));
+}
+
+long h_fsync(Call& call) { return blocking_call(call, kRestartSys, "fsync"); }
+long h_fdatasync(Call& call) { return blocking_call(call, kRestartSys, "fdatasync"); }
+
+// ---- locks, duplicates, terminals ----------------------------------------------------------------------------------
+
+long h_flock(Call& call) {
+    if (!g_multi || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
+    Call attempt = call;
+    attempt.a[1] |= LOCK_NB;
+    long r = native(attempt);
+    return r == -EWOULDBLOCK ? blocking_call(call, kRestartSys, "flock") : r;
+}
+
+namespace {
+
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#endif
+
+long wait_for_lock(Call& call, u64 without_waiting) {
+    if (!g_multi) return blocking_native(call, kRestartSys);
+    Call attempt = call;
+    attempt.a[1] = without_waiting;
+    long r = native(attempt);
+    return r == -EAGAIN || r == -EACCES ? blocking_call(call, kRestartSys, "file lock") : r;
+}
+
+long duplicate(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
+
+}  // namespace
+
+long h_fcntl(Call& call) {
+    switch (u32(call.a[1])) {
+        case F_SETLKW: return wait_for_lock(call, F_SETLK);
+        case F_OFD_SETLKW: return wait_for_lock(call, F_OFD_SETLK);
+        case F_DUPFD:
+        case F_DUPFD_CLOEXEC: return duplicate(call);
+        default: return native(call);
+    }
+}
+
+long h_ioctl(Call& call) {
+    switch (u32(call.a[1])) {
+        case TIOCSPGRP:
+        case TCSETS:
+        case TCSETSW:
+        case TCSETSF:
+        case TCSETA:
+        case TCSETAW:
+        case TCSETAF:
+        case TCSETS2:
+        case TCSETSW2:
+        case TCSETSF2:
+        case TCSBRK:
+        case TCSBRKP:
+        case TCXONC:
+        case TCFLSH:
+            break;
+        default:
+            return native(call);
+    }
+    if (!g_multi) return blocking_native(call, kRestartSys);
+    for (;;) {
+        long r = with_tty_mask(call);
+        if (r == -EINTR) return kRestartSys;
+        if (r != kLookAgain) return r;
+        yield_now(call.c);
+    }
+}
+
+}  // namespace ocrun

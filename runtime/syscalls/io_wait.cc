@@ -1,0 +1,254 @@
+// io_wait.cc - see io_wait.h
+#include "runtime/syscalls/io_wait.h"
+
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/memory.h"
+#include "runtime/process/process.h"
+
+namespace ocrun {
+
+namespace {
+
+constexpr u64 kMaxTransfer = 0x7ffff000;  // MAX_RW_COUNT
+constexpr u64 kMaxVectors = 1024;         // UIO_MAXIOV
+
+}  // namespace
+
+u64 socket_deadline(int fd, int option, bool* socket) {
+    struct {
+        i64 seconds, microseconds;
+    } t{};
+    u32 size = sizeof t;
+    *socket = !is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, option, &t, &size));
+    if (!*socket || (t.seconds <= 0 && t.microseconds <= 0)) return kNever;
+    constexpr i64 kFar = 1l << 31;
+    return now_ns() + u64(t.seconds < kFar ? t.seconds : kFar) * 1000000000ul + u64(t.microseconds) * 1000;
+}
+
+bool ready_now(int fd, short events) {
+    pollfd p{fd, events, 0};
+    // A tick makes even a poll that does not wait return EINTR.
+    for (long r;;)
+        if ((r = sys(__NR_poll, &p, 1, 0)) != -EINTR) return r != 0;
+}
+
+namespace {
+
+constexpr u32 kWaitLists = 64;  // by descriptor number
+Lock g_waiting_lock;
+IoWait* g_waiting[kWaitLists];
+std::atomic<u32> g_waiting_count{0};
+u32 g_waiting_pid;  // the process whose coroutines are in the lists: nobody waits in the child of a fork
+
+void forget_parent() {
+    if (g_waiting_pid == g_pid) return;
+    g_waiting_pid = g_pid;
+    g_waiting_lock.reset();
+    g_waiting_count.store(0, std::memory_order_relaxed);
+    for (IoWait*& list : g_waiting) list = nullptr;
+}
+
+}  // namespace
+
+void io_wait_keep_files(unsigned first, unsigned last) {
+    if (g_waiting_pid != g_pid || !g_waiting_count.load(std::memory_order_relaxed)) return;
+    Locked held(g_waiting_lock);
+    for (IoWait* list : g_waiting)
+        for (IoWait* w = list; w; w = w->next_) {
+            if (unsigned(w->fd_) < first || unsigned(w->fd_) > last || w->kept_ >= 0) continue;
+            // Beyond the runtime's own numbers, where no program counts on the next free one. Without room the waiter
+            // finds its number closed.
+            long copy = sys(__NR_fcntl, w->fd_, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
+            if (!is_error(copy)) w->kept_ = int(copy);
+        }
+}
+
+IoWait::~IoWait() {
+    if (!own_fd_) return;
+    fd_forget(fd_);
+    sys(__NR_close, fd_);
+}
+
+void IoWait::look() {
+    if (looked_) return;
+    looked_ = true;
+    long flags = sys(__NR_fcntl, fd_, F_GETFL);
+    nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
+    deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
+}
+
+bool IoWait::nonblocking() {
+    look();
+    return nonblocking_;
+}
+
+bool IoWait::is_socket() {
+    look();
+    return socket_;
+}
+
+long IoWait::interrupted() {
+    look();
+    return deadline_ns_ == kNever ? kRestartSys : -EINTR;
+}
+
+bool IoWait::error_waits() const {
+    pollfd p{fd_, 0, 0};
+    while (sys(__NR_poll, &p, 1, 0) == -EINTR) {
+    }
+    return p.revents & POLLERR;
+}
+
+long IoWait::block() {
+    look();
+    if (nonblocking_) return kNonBlocking;
+    if (timed_out_) return -EAGAIN;
+    if (signal_pending(call_.c)) return interrupted();
+    IoWait** list = &g_waiting[unsigned(fd_) % kWaitLists];
+    forget_parent();
+    {
+        Locked held(g_waiting_lock);
+        next_ = *list;
+        *list = this;
+        g_waiting_count.fetch_add(1, std::memory_order_relaxed);
+    }
+    WakeReason why;
+    long r = fd_wait(call_.c, fd_, events_, seen_, deadline_ns_, &why);
+    {
+        Locked held(g_waiting_lock);
+        IoWait** at = list;
+        while (*at != this) at = &(*at)->next_;
+        *at = next_;
+        g_waiting_count.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (kept_ >= 0) {
+        if (own_fd_) sys(__NR_close, fd_);
+        own_fd_ = true;
+        fd_ = kept_;
+        kept_ = -1;
+        call_.a[index_] = u64(fd_);
+        r = 0;
+    }
+    if (r != 0 && r != -EBADF) return kNoReadiness;  // a closed number: the next try says so
+    // As in the kernel, what came at the last moment still counts: one more try after a signal and after the deadline.
+    if (why == WakeReason::timeout) timed_out_ = true;
+    return 0;
+}
+
+long blocking_io(Call& call, int timeout_option) {
+    long r = blocking_native(call, kRestartSys);
+    bool socket;
+    if (r == kRestartSys && socket_deadline(int(call.a[0]), timeout_option, &socket) != kNever) return -EINTR;
+    return r;
+}
+
+long native_attempt(Call& call) {
+    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    long r = native_interruptible(call);
+    if (r != -EINTR) return r;
+    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    if (signal_pending(call.c)) return -EINTR;
+    if (this_thread()->need_resched.load(std::memory_order_relaxed)) {
+        this_thread()->need_resched.store(false, std::memory_order_relaxed);
+        yield_now(call.c);
+    }
+    return kLookAgain;
+}
+
+namespace {
+
+int write_signal(long result) { return result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0; }
+
+// Takes the signal that the kernel raised by itself out of this thread's latch. The handler only appends behind latch_in,
+// so what is before it may be moved.
+bool take_latched(int sig, siginfo_t* info) {
+    KThread* t = this_thread();
+    u32 in = t->latch_in.load(std::memory_order_acquire), out = t->latch_out.load(std::memory_order_relaxed);
+    for (u32 i = out; i != in; i++) {
+        siginfo_t& entry = t->latch[i % KThread::kLatchSlots];
+        if (entry.si_signo != sig || entry.si_code != SI_USER || u32(entry.si_pid) != g_pid) continue;
+        *info = entry;
+        for (; i != out; i--) t->latch[i % KThread::kLatchSlots] = t->latch[(i - 1) % KThread::kLatchSlots];
+        t->latch_out.store(out + 1, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+long claim_write_signal(Coroutine* c, long result) {
+    int sig = write_signal(result);
+    siginfo_t info;
+    if (sig && g_multi && take_latched(sig, &info)) signal_post_thread(c, info);
+    return result;
+}
+
+long raise_write_signal(Coroutine* c, long result) {
+    if (int sig = write_signal(result)) {
+        siginfo_t info;
+        memset(&info, 0, sizeof info);
+        info.si_signo = sig;
+        info.si_code = SI_USER;
+        info.si_pid = int(g_pid);
+        info.si_uid = u32(sys(__NR_getuid));
+        signal_post_thread(c, info);
+    }
+    return result;
+}
+
+IoVector::IoVector(u64 base, u64 bytes) : at_(&one_), count_(1), one_{(void*)base, bytes} {}
+IoVector::IoVector(u64 guest_array, u64 count, int) : at_((const iovec*)guest_array), count_(count), one_{} {}
+IoVector::~IoVector() {
+    if (copy_) pages_free(copy_, copy_bytes_);
+}
+
+u64 IoVector::total() const {
+    constexpr u64 kBatch = 16;
+    iovec part[kBatch];
+    u64 sum = 0;
+    for (u64 i = 0; i < count_ && i < kMaxVectors; i += kBatch) {
+        u64 n = count_ - i < kBatch ? count_ - i : kBatch;
+        if (copy_from_guest(part, at_ + i, n * sizeof(iovec))) return 0;
+        for (u64 k = 0; k < n; k++) {
+            sum += part[k].iov_len < kMaxTransfer ? part[k].iov_len : kMaxTransfer;
+            if (sum >= kMaxTransfer) return kMaxTransfer;
+        }
+    }
+    return sum;
+}
+
+bool IoVector::advance(u64 bytes) {
+    if (at_ != &one_ && !copy_) {
+        if (count_ == 1) {
+            if (get_guest(&one_, at_)) return false;
+            at_ = &one_;
+        } else {
+            if (count_ > kMaxVectors) return false;
+            copy_bytes_ = count_ * sizeof(iovec);
+            copy_ = (iovec*)pages_alloc(copy_bytes_);
+            if (!copy_ || copy_from_guest(copy_, at_, copy_bytes_)) return false;
+            at_ = copy_;
+        }
+    }
+    iovec* v = const_cast<iovec*>(at_);
+    while (count_ && bytes >= v->iov_len) {
+        bytes -= v->iov_len;
+        v++;
+        count_--;
+    }
+    at_ = v;
+    if (!count_) return bytes == 0;
+    v->iov_base = (char*)v->iov_base + bytes;
+    v->iov_len -= bytes;
+    return true;
+}
+
+}  // namespace ocrun

@@ -1,0 +1,107 @@
+// io_wait.h - what reads, writes, sends and receives share: the would-block half of a call, vectors partly done
+//
+// A handler in multi mode tries its call without blocking; when that would block, IoWait decides as the kernel would:
+// a non-blocking description answers itself, a socket's time-out bounds the wait, a signal ends it. Follows socket(7)
+// (SO_RCVTIMEO), signal(7) (which calls restart) and the kernel's sock_intr_errno.
+#pragma once
+#include <sys/uio.h>
+
+#include "runtime/io/readiness.h"
+#include "runtime/syscalls/call.h"
+
+namespace ocrun {
+
+// Answers that no guest sees, outside of errno and of the restart codes.
+inline constexpr long kLookAgain = -600;    // a tick ended the attempt: see whether it would still block
+inline constexpr long kNonBlocking = -601;  // O_NONBLOCK: the kernel's own answer is the right one
+inline constexpr long kNoReadiness = -602;  // nothing to wait for: make the call natively or by a helper
+
+// Is one of poll(2)'s `events`, an error or a hang-up there right now?
+bool ready_now(int fd, short events);
+
+// One call in wait for one descriptor. Lives on the runtime stack of the coroutine that makes the call.
+//
+// A call that waits keeps its file, whoever closes the number meanwhile, as a call in the kernel does: the closing thread
+// gives every waiter a descriptor of its own (io_wait_keep_files), and the call goes on with that.
+class IoWait {
+public:
+    // The descriptor is argument `index` of the call. timeout_option: SO_RCVTIMEO or SO_SNDTIMEO.
+    IoWait(Call& call, int index, u32 events, int timeout_option)
+        : call_(call), index_(index), fd_(int(call.a[index])), events_(events), timeout_option_(timeout_option) {}
+    ~IoWait();
+    IoWait(const IoWait&) = delete;
+    IoWait& operator=(const IoWait&) = delete;
+
+    // What tries are to be made on; the call's argument follows it.
+    int fd() const { return fd_; }
+    // Before every try, so that an event between the try and the wait is not lost.
+    void arm() { seen_ = fd_sequence(fd_); }
+    // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or the
+    // code for an interruption.
+    long block();
+    bool nonblocking();
+    bool is_socket();
+    // kRestartSys, or -EINTR for a socket with a time-out.
+    long interrupted();
+    // An error waits in the socket. It belongs to the guest's next call when this one made progress.
+    bool error_waits() const;
+
+private:
+    friend void io_wait_keep_files(unsigned first, unsigned last);
+    void look();
+
+    Call& call_;
+    int index_;
+    int fd_;
+    u32 events_;
+    int timeout_option_;
+    u32 seen_ = 0;
+    bool looked_ = false, nonblocking_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
+    u64 deadline_ns_ = kNever;
+    IoWait* next_ = nullptr;  // in the list of those that wait
+    int kept_ = -1;           // given by a closing thread
+};
+
+// The numbers are about to be closed or replaced.
+void io_wait_keep_files(unsigned first, unsigned last);
+// Time-out of a socket as a deadline from now; kNever when there is none or fd is not a socket (then *socket is false).
+u64 socket_deadline(int fd, int option, bool* socket);
+
+// Single mode: the kernel blocks the lone coroutine; a socket with a time-out does not restart.
+long blocking_io(Call& call, int timeout_option);
+
+// Multi mode: the call on this worker, when it is expected not to block. kLookAgain after a tick, -EINTR with a signal
+// pending, else the kernel's answer.
+long native_attempt(Call& call);
+
+// A write that failed with EPIPE (EFBIG) raised SIGPIPE (SIGXFSZ) in this kernel thread: it is the calling coroutine's.
+// Returns `result`.
+long claim_write_signal(Coroutine* c, long result);
+// The same for a call that a helper made: there the signal stayed pending for ever.
+long raise_write_signal(Coroutine* c, long result);
+
+// Buffers of a call, of which the first part may be done. Points to the guest's array until a part has to be cut off.
+class IoVector {
+public:
+    IoVector(u64 base, u64 bytes);              // one buffer
+    IoVector(u64 guest_array, u64 count, int);  // an array as of readv
+    ~IoVector();
+    IoVector(const IoVector&) = delete;
+    IoVector& operator=(const IoVector&) = delete;
+
+    const iovec* data() const { return at_; }
+    u64 size() const { return count_; }
+    // Bytes in all, at most what the kernel moves in one call; 0 when the array cannot be read.
+    u64 total() const;
+    // Drops the first `bytes`; false when there is no memory for a copy of the array.
+    bool advance(u64 bytes);
+
+private:
+    const iovec* at_;
+    u64 count_;
+    iovec one_;
+    iovec* copy_ = nullptr;
+    u64 copy_bytes_ = 0;
+};
+
+}  // namespace ocrun
