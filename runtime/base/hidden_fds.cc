@@ -38,7 +38,7 @@ int hidden_fd_choose_base() {
     return kHighestBase;
 }
 
-long hidden_fd_place(int fd, HiddenFd which, bool cloexec) {
+long hidden_fd_place(int fd, HiddenFd which, bool cloexec, bool below_limit) {
     int to = g_base + which;
     Limit limit{};
     sys(__NR_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
@@ -49,6 +49,7 @@ long hidden_fd_place(int fd, HiddenFd which, bool cloexec) {
         Limit higher{u64(to) + 1, limit.hard > u64(to) ? limit.hard : u64(to) + 1};
         raised = !is_error(sys(__NR_prlimit64, 0, RLIMIT_NOFILE, &higher, nullptr));
         if (!raised) {
+            if (!below_limit) return -EMFILE;
             // No room above the limit: the highest free number below it.
             to = limit.soft > 0x7fffffff ? 0x7fffffff : int(limit.soft) - 1;
             while (to > fd && sys(__NR_fcntl, to, F_GETFD) != -EBADF) to--;

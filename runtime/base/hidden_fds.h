@@ -27,8 +27,9 @@ int hidden_fd(HiddenFd which);
 // Told by the image before an exec.
 void hidden_fd_adopt(HiddenFd which, int fd);
 bool is_hidden_fd(long fd);
-// Moves fd (closing the old number) to its hidden place. cloexec: does not survive an exec. 0 or -errno (fd stays open).
-long hidden_fd_place(int fd, HiddenFd which, bool cloexec);
+// Moves fd (closing the old number) to its hidden place. cloexec: does not survive an exec. below_limit: take one of the
+// guest's numbers rather than fail. 0 or -errno (fd stays open).
+long hidden_fd_place(int fd, HiddenFd which, bool cloexec, bool below_limit = true);
 void hidden_fd_close(HiddenFd which);
 // close_range(2) that passes the hidden ones over.
 long hidden_fds_close_range(u32 first, u32 last, u64 flags);

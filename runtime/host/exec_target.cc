@@ -119,9 +119,18 @@ bool changes_credentials(int fd, int flags) {
 
 // The ELF file itself: format, addresses, credentials, interpreter.
 long check_program(int flags, Scratch* scratch, ExecTarget* out, Text* why) {
-    ElfPlan plan;
+    ElfPlan plan{};
     long r = read_elf_plan(out->fd, scratch->table, &plan, why);
-    if (r) return r == -EIO ? -ENOEXEC : r;
+    if (r) {
+        // The kernel opens the interpreter before it looks at the segments, so its absence is told first.
+        TextBuffer<16> unused;
+        if (plan.interp_bytes && read_interpreter_path(out->fd, plan, scratch->interp_path, &unused) == 0) {
+            long fd = open_executable(AT_FDCWD, scratch->interp_path, 0, false, &unused);
+            if (is_error(fd)) return fd;
+            sys(__NR_close, fd);
+        }
+        return r == -EIO ? -ENOEXEC : r;
+    }
     if ((r = check_host_window(plan, why))) return r;
     if (changes_credentials(out->fd, flags)) {
         out->set_id_refused = true;

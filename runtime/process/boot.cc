@@ -69,7 +69,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     g_block = {buffer, stack.bytes, stack.rsp};
     if (fd_path(q.target_fd, g_exe_path, sizeof g_exe_path) < 0) text_copy(g_exe_path, sizeof g_exe_path, q.shown_path);
     // Kept for /proc/self/exe; without a number to spare the path has to do.
-    if (is_error(hidden_fd_place(q.target_fd, kHiddenTarget, true))) sys(__NR_close, q.target_fd);
+    if (is_error(hidden_fd_place(q.target_fd, kHiddenTarget, true, false))) sys(__NR_close, q.target_fd);
     if (q.interp_fd >= 0) sys(__NR_close, q.interp_fd);
 
     // libc's per-thread registrations point into memory the guest does not know.

@@ -113,6 +113,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
         write_fs_base(to->fs_base);
+        if (__builtin_expect(to->affinity_set || t->affinity_applied, 0)) apply_affinity(to);
         target = to->fiber;
     }
     t->current = to;
@@ -273,6 +274,18 @@ void yield_now(Coroutine* c) {
     if (empty || ++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
     Coroutine* next = next_ready();
     if (next) switch_to(c, After::requeue, next);
+}
+
+void apply_affinity(const Coroutine* c) {
+    KThread* t = this_thread();
+    if (c->affinity_set) {
+        if (!t->affinity_applied && is_error(sys(__NR_sched_getaffinity, 0, sizeof t->affinity, t->affinity))) return;
+        t->affinity_applied = true;
+        sys(__NR_sched_setaffinity, 0, sizeof c->affinity, c->affinity);
+    } else {
+        sys(__NR_sched_setaffinity, 0, sizeof t->affinity, t->affinity);
+        t->affinity_applied = false;
+    }
 }
 
 u64 coroutine_cpu_tsc(const Coroutine* c) {

@@ -5,7 +5,7 @@
 // caller takes itself off the sources that did not fire. No lock may be held while parking, and nothing of the worker
 // may be kept across it: the coroutine may resume on another worker.
 //
-// Lock order: registry, signals, futex buckets, descriptors, timers, offload, run queues.
+// Lock order: signals, registry, futex buckets | descriptors | timers | offload, run queues (base/lock.h).
 #pragma once
 #include "runtime/sched/worker.h"
 
@@ -23,6 +23,8 @@ inline bool signal_pending(const Coroutine* c) {
     return ((c->pending.bits | g_shared_pending_bits.load(std::memory_order_relaxed)) & ~c->mask) != 0;
 }
 
+// The worker takes on the CPUs that its coroutine asked for (sched_setaffinity), or its own again.
+void apply_affinity(const Coroutine* c);
 // CPU time of a coroutine in time-stamp ticks, the present slice included when it runs on the calling thread.
 u64 coroutine_cpu_tsc(const Coroutine* c);
 

@@ -32,6 +32,8 @@ struct KThread : TrapThread {
     boost::context::detail::fcontext_t idle_fiber;
     u32 schedule_count;
     u64 switched_in_tsc;
+    bool affinity_applied;  // the kernel thread runs where a coroutine asked to
+    u64 affinity[16];       // where it runs otherwise
     std::atomic<bool> idle_ticks;
 
     // direct: the child's own signal actions (a copy of signal/signals.h's table), and memory to free when it is gone

@@ -149,7 +149,7 @@ void signal_set_mask(Coroutine* c, u64 mask) {
 
 void signal_mirror(u64 set) {
     g_mirrored |= set & ~kHostNeverBlocked;
-    if (g_multi) mirror_now();
+    if (g_multi && g_mirrored) mirror_now();
 }
 
 void signal_set_temporary_mask(Coroutine* c, u64 mask) {

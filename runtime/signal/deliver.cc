@@ -194,6 +194,7 @@ bool signal_take(Coroutine* c, u64 set, siginfo_t* out) {
     if (!sig) return false;
     bool taken = pending_take(from, sig, out);
     publish_shared();
+    if (taken && out->si_code == SI_TIMER) timer_signal_delivered(*out);
     return taken;
 }
 

@@ -66,6 +66,9 @@ u64 signal_pending_set(Coroutine* c);
 Coroutine* timer_signal_target(const siginfo_t& info);
 // timer_create(2) with a guest struct sigevent: 0 or -errno.
 long posix_timer_create(Coroutine* c, i32 clock, u64 guest_event, u64 guest_id);
+// What timer_getoverrun(2) answers: the kernel handed expirations over long before the guest took them.
+void timer_signal_delivered(const siginfo_t& info);
+long posix_timer_overrun(i32 id);
 // Latched host signals -> pending sets.
 void signal_drain();
 

@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kMostTimers = 4096;
 struct Target {
-    u32 tid;  // 0: free
+    u32 tid;      // 0: the signal is for the process
+    u32 overrun;  // of the last delivered expiration
 };
 Target* g_targets;  // by kernel timer id
 
@@ -37,6 +38,15 @@ Coroutine* timer_signal_target(const siginfo_t& info) {
     return registry_find(tid);
 }
 
+void timer_signal_delivered(const siginfo_t& info) {
+    if (g_targets && u32(info.si_timerid) < u32(kMostTimers)) g_targets[info.si_timerid].overrun = u32(info.si_overrun);
+}
+
+long posix_timer_overrun(i32 id) {
+    if (!g_targets || u32(id) >= u32(kMostTimers)) return 0;
+    return i32(g_targets[id].overrun);
+}
+
 long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
     SigEvent event;
     if (get_guest(&event, (void*)guest_event)) return -EFAULT;
@@ -53,10 +63,8 @@ long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
     }
     long r = sys(__NR_timer_create, clock, &event, &id);
     if (is_error(r)) return r;
-    if (to_thread || g_targets) {
-        if (!g_targets) g_targets = (Target*)pages_alloc(kMostTimers * sizeof(Target));
-        if (g_targets && u32(id) < u32(kMostTimers)) g_targets[id].tid = to_thread ? tid : 0;
-    }
+    if (!g_targets) g_targets = (Target*)pages_alloc(kMostTimers * sizeof(Target));
+    if (g_targets && u32(id) < u32(kMostTimers)) g_targets[id] = {to_thread ? tid : 0, 0};
     if (put_guest((void*)guest_id, id)) {
         sys(__NR_timer_delete, id);
         return -EFAULT;

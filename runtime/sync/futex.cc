@@ -313,4 +313,95 @@ long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_
     return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
 }
 
+namespace {
+
+// Takes the word if it is free, or says why not: 0, -EAGAIN (owned by a live thread), -EDEADLK, -ESRCH, -EFAULT.
+// `claim_waiters`: mark the word as waited for, so that the owner comes here to unlock. Bucket lock held.
+long try_own(Coroutine* c, u64 address, bool claim_waiters) {
+    u32 value;
+    if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
+    for (;;) {
+        u32 owner = value & FUTEX_TID_MASK, fresh;
+        if (owner == c->tid) return -EDEADLK;
+        if (owner == 0) {
+            fresh = c->tid | (value & (FUTEX_OWNER_DIED | FUTEX_WAITERS));
+        } else {
+            {
+                Locked walk(g_registry_lock);
+                if (!registry_find(owner)) return -ESRCH;
+            }
+            if (!claim_waiters) return -EAGAIN;
+            fresh = value | FUTEX_WAITERS;
+        }
+        u32 seen;
+        if (guest_cas_u32((u32*)address, value, fresh, &seen)) return -EFAULT;
+        if (seen == value) return owner == 0 ? 0 : -EAGAIN;
+        value = seen;
+    }
+}
+
+// The word goes to the longest waiter whose wait is still on, or becomes free. Bucket lock held.
+long hand_over(Bucket* b, u64 address, u32 extra) {
+    for (Waiter *w = b->head, *next; w; w = next) {
+        next = w->next;
+        if (w->address != address) continue;
+        bool more = false;
+        for (Waiter* x = next; x; x = x->next) more |= x->address == address;
+        Coroutine* c = w->c;
+        u64 token = w->token;
+        u32 word = c->tid | (more ? FUTEX_WAITERS : 0) | extra;
+        w->woken = true;
+        unqueue(w);
+        if (!wake(c, token, WakeReason::woken)) continue;
+        return put_guest((void*)address, word) ? -EFAULT : 0;
+    }
+    return put_guest((void*)address, extra) ? -EFAULT : 0;
+}
+
+}  // namespace
+
+long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
+    if (address & 3) return -EINVAL;
+    Bucket* b = bucket_of(address);
+    Waiter w{};
+    w.address = address;
+    w.bitset = ~0u;
+    w.c = c;
+    w.token = wait_begin(c, true);
+    long r;
+    {
+        Locked held(b->lock);
+        r = try_own(c, address, true);
+        if (r == -EAGAIN) queue(b, &w);
+    }
+    if (r != -EAGAIN) wake(c, w.token, WakeReason::woken);
+    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    if (r != -EAGAIN) return r;
+    unqueue_own(&w);
+    if (why == WakeReason::woken) return 0;  // hand_over wrote our tid
+    return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
+}
+
+long futex_trylock_pi(Coroutine* c, u64 address) {
+    if (address & 3) return -EINVAL;
+    Locked held(bucket_of(address)->lock);
+    return try_own(c, address, false);
+}
+
+long futex_unlock_pi(Coroutine* c, u64 address) {
+    if (address & 3) return -EINVAL;
+    Bucket* b = bucket_of(address);
+    Locked held(b->lock);
+    u32 value;
+    if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
+    if ((value & FUTEX_TID_MASK) != c->tid) return -EPERM;
+    return hand_over(b, address, 0);
+}
+
+bool futex_pi_owner_died(u64 address) {
+    Bucket* b = bucket_of(address);
+    Locked held(b->lock);
+    return hand_over(b, address, FUTEX_OWNER_DIED) == 0;
+}
+
 }  // namespace ocrun

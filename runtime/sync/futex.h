@@ -24,6 +24,14 @@ long futex_wake(u64 address, u32 count, u32 bitset);
 long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected);
 long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded_op);
 
+// Priority inheritance is meaningless among coroutines of one queue; the protocol is kept: the word holds the owner's
+// (virtual) tid, an unlock hands it to the longest waiter. Results as futex(2) gives for LOCK_PI, TRYLOCK_PI, UNLOCK_PI.
+long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns);
+long futex_trylock_pi(Coroutine* c, u64 address);
+long futex_unlock_pi(Coroutine* c, u64 address);
+// The owner ended: the next waiter gets the word with FUTEX_OWNER_DIED. False when the address is bad.
+bool futex_pi_owner_died(u64 address);
+
 struct FutexWaitV {
     u64 address;
     u32 expected;

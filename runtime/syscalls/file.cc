@@ -26,8 +26,6 @@ namespace ocrun {
 
 namespace {
 
-constexpr u64 kTtySignals = signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
-
 struct Transfer {
     i64 position;  // -1: the file's own
     u32 flags;     // RWF_*
@@ -37,15 +35,13 @@ struct Transfer {
 
 constexpr u64 kUnknown = ~0ul;
 
-// Job control asks the mask of the calling kernel thread whether SIGTTIN and SIGTTOU are blocked: for the duration of a
-// call it is the coroutine's.
-long with_tty_mask(Call& call) {
-    if (!(call.c->mask & kTtySignals)) return native_attempt(call);
-    u64 host = this_thread()->host_mask;
-    host_set_mask(host | (call.c->mask & kTtySignals));
-    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
-    long r = native_interruptible(call);
-    host_set_mask(host);
+long terminal_attempt(Call& call) {
+    long r;
+    {
+        TtySignals as_the_guest(call.c);
+        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        r = native_interruptible(call);
+    }
     if (r != -EINTR) return r;
     if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
     return signal_pending(call.c) ? -EINTR : kLookAgain;
@@ -70,9 +66,9 @@ Tty tty_wait(int fd, bool reads) {
 
 // For descriptors that do not know RWF_NOWAIT. -EAGAIN: wait for readiness.
 long ask_then_call(Call& plain, int fd, short events) {
-    if (ready_now(fd, events)) return with_tty_mask(plain);
+    if (ready_now(fd, events)) return terminal_attempt(plain);
     switch (tty_wait(fd, events & POLLIN)) {
-        case Tty::native_now: return with_tty_mask(plain);
+        case Tty::native_now: return terminal_attempt(plain);
         case Tty::helper: return blocking_call(plain, -EINTR, "terminal");
         default: return -EAGAIN;
     }
@@ -392,12 +388,11 @@ long h_ioctl(Call& call) {
         default:
             return native(call);
     }
-    if (!g_multi) return blocking_native(call, kRestartSys);
     for (;;) {
-        long r = with_tty_mask(call);
+        long r = terminal_attempt(call);
         if (r == -EINTR) return kRestartSys;
         if (r != kLookAgain) return r;
-        yield_now(call.c);
+        if (g_multi) yield_now(call.c);
     }
 }
 

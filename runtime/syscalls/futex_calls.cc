@@ -101,8 +101,25 @@ long h_futex(Call& call) {
         case FUTEX_WAKE_OP:
             if (futex_is_shared(address, op)) return native(call);
             return futex_wake_op(address, value, call.a[4], u32(call.a[3]), u32(call.a[5]));
+        case FUTEX_LOCK_PI:
+        case FUTEX_LOCK_PI2: {
+            if (futex_is_shared(address, op)) return -ENOSYS;
+            u64 deadline = kNever;
+            if (call.a[3]) {
+                Timespec64 t;
+                if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+                if (!valid(t)) return -EINVAL;
+                deadline = absolute_deadline(t, command == FUTEX_LOCK_PI || realtime);
+            }
+            long r = futex_lock_pi(c, address, deadline);
+            return r == -EINTR ? kRestartNoIntr : r;
+        }
+        case FUTEX_TRYLOCK_PI:
+            return futex_is_shared(address, op) ? -ENOSYS : futex_trylock_pi(c, address);
+        case FUTEX_UNLOCK_PI:
+            return futex_is_shared(address, op) ? -ENOSYS : futex_unlock_pi(c, address);
         default:
-            // PI operations hold the kernel's thread ids, which coroutines do not have (limitation row of futex).
+            // Condition variables with PI requeueing, and PI in shared memory: libcs do without (limitation row of futex).
             return command <= FUTEX_LOCK_PI2 ? -ENOSYS : native(call);
     }
 }

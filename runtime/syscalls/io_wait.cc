@@ -142,7 +142,22 @@ long IoWait::block() {
     return 0;
 }
 
+TtySignals::TtySignals(Coroutine* c) : host_(this_thread()->host_mask), changed_(false) {
+    u64 wanted = c->mask;
+    for (int sig : {SIGTTIN, SIGTTOU})
+        if (g_actions[sig].handler == (u64)SIG_IGN) wanted |= signal_bit(sig);
+    wanted &= signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
+    if (!(wanted & ~host_)) return;
+    changed_ = true;
+    host_set_mask(host_ | wanted);
+}
+
+TtySignals::~TtySignals() {
+    if (changed_) host_set_mask(host_);
+}
+
 long blocking_io(Call& call, int timeout_option) {
+    TtySignals as_the_guest(call.c);
     long r = blocking_native(call, kRestartSys);
     bool socket;
     if (r == kRestartSys && socket_deadline(int(call.a[0]), timeout_option, &socket) != kNever) return -EINTR;

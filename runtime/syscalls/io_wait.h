@@ -39,6 +39,8 @@ public:
     // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or the
     // code for an interruption.
     long block();
+    // The time-out begins anew.
+    void begin_again() { looked_ = timed_out_ = false; }
     bool nonblocking();
     bool is_socket();
     // kRestartSys, or -EINTR for a socket with a time-out.
@@ -66,6 +68,20 @@ private:
 void io_wait_keep_files(unsigned first, unsigned last);
 // Time-out of a socket as a deadline from now; kNever when there is none or fd is not a socket (then *socket is false).
 u64 socket_deadline(int fd, int option, bool* socket);
+
+// Job control asks the calling kernel thread whether SIGTTIN and SIGTTOU are blocked or ignored (tty_check_change in the
+// kernel). Where the host's state differs from the guest's, both mean "blocked" while one of these exists.
+class TtySignals {
+public:
+    explicit TtySignals(Coroutine* c);
+    ~TtySignals();
+    TtySignals(const TtySignals&) = delete;
+    TtySignals& operator=(const TtySignals&) = delete;
+
+private:
+    u64 host_;
+    bool changed_;
+};
 
 // Single mode: the kernel blocks the lone coroutine; a socket with a time-out does not restart.
 long blocking_io(Call& call, int timeout_option);

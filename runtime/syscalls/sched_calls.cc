@@ -133,20 +133,28 @@ long h_sched_setaffinity(Call& call) {
     u64 mask[16] = {}, allowed[16] = {};
     size_t n = call.a[1] < sizeof mask ? call.a[1] : sizeof mask;
     if (copy_from_guest(mask, (void*)call.a[2], n)) return -EFAULT;
-    long r = sys(__NR_sched_getaffinity, 0, sizeof allowed, allowed);
+    // What the process may use: the worker's own CPUs, not those it took on for a coroutine.
+    const KThread* t = this_thread();
+    long r = 0;
+    if (t->affinity_applied)
+        memcpy(allowed, t->affinity, sizeof allowed);
+    else
+        r = sys(__NR_sched_getaffinity, 0, sizeof allowed, allowed);
     if (is_error(r)) return r;
     u64 any = 0;
     for (int i = 0; i < 16; i++) any |= mask[i] &= allowed[i];
     if (!any) return -EINVAL;
     memcpy(c->affinity, mask, sizeof mask);
     c->affinity_set = true;
+    if (c == call.c) apply_affinity(c);
     return 0;
 }
 
 long h_sched_getaffinity(Call& call) {
     Coroutine* c = subject(call, call.a[0]);
     if (!c) return native(call);
-    if (!c->affinity_set) {
+    const KThread* t = this_thread();
+    if (!c->affinity_set && !t->affinity_applied) {
         call.a[0] = 0;
         return native(call);
     }
@@ -154,7 +162,7 @@ long h_sched_getaffinity(Call& call) {
     u64 bits[16] = {};
     long n = sys(__NR_sched_getaffinity, 0, call.a[1] < sizeof bits ? call.a[1] : sizeof bits, bits);
     if (is_error(n)) return n;
-    return copy_to_guest((void*)call.a[2], c->affinity, size_t(n)) ? -EFAULT : n;
+    return copy_to_guest((void*)call.a[2], c->affinity_set ? c->affinity : t->affinity, size_t(n)) ? -EFAULT : n;
 }
 
 long h_sched_yield(Call& call) {

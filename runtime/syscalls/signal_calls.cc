@@ -28,16 +28,23 @@ siginfo_t user_info(int sig, int code) {
     return info;
 }
 
+bool is_self(i64 pid) { return pid == i64(g_pid); }
+
+// Signals that a signalfd waits for stay in the kernel, whoever sends them (signal_mirror).
+bool kept_by_kernel(i32 sig) { return sig >= 1 && sig <= kSignals && (this_thread()->host_mask & signal_bit(sig)); }
+
 // tgkill and tkill at one of our own threads.
 long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
     if (sig < 0 || sig > kSignals) return -EINVAL;
     if (sig == 0) return 0;
     if (kUnblockable & signal_bit(sig)) return sys(__NR_kill, g_pid, sig);
+    if (kept_by_kernel(sig)) {
+        siginfo_t copy = info;
+        return sys(__NR_rt_tgsigqueueinfo, g_pid, this_thread()->tid, sig, &copy);
+    }
     signal_post_thread(target, info);
     return 0;
 }
-
-bool is_self(i64 pid) { return pid == i64(g_pid); }
 
 }  // namespace
 
@@ -98,6 +105,7 @@ long h_rt_sigtimedwait(Call& call) {
     if (g_multi) signal_want(set);
     for (;;) {
         c->sigwait_set = set;
+        if (g_multi) signal_mirror(0);
         bool taken = signal_take(c, set, &info);
         if (!taken && !g_multi) {
             c->sigwait_set = 0;
@@ -194,7 +202,7 @@ long h_sigaltstack(Call& call) {
 
 long h_kill(Call& call) {
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
-    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);
+    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) return native(call);
     signal_post_process(user_info(sig, SI_USER));
     return 0;
 }
@@ -220,7 +228,7 @@ long h_tgkill(Call& call) {
 
 long h_rt_sigqueueinfo(Call& call) {
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
-    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);
+    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) return native(call);
     siginfo_t info;
     if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
     info.si_signo = sig;
@@ -243,6 +251,11 @@ long h_timer_create(Call& call) {
     // Without a second thread the kernel's own delivery is right: the one thread has the kernel's id.
     if (!call.a[1] || !g_multi) return native(call);
     return posix_timer_create(call.c, i32(call.a[0]), call.a[1], call.a[2]);
+}
+
+long h_timer_getoverrun(Call& call) {
+    long r = native(call);
+    return g_multi && !is_error(r) ? posix_timer_overrun(i32(call.a[0])) : r;
 }
 
 namespace {

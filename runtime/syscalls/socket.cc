@@ -315,7 +315,8 @@ long h_recvmmsg(Call& call) {
         }
         if (r <= 0) break;
         done += u64(r);
-        // The time-out is looked at after a message only, as the kernel does (recvmmsg(2), BUGS).
+        w.begin_again();  // SO_RCVTIMEO counts for each message
+        // The call's own time-out is looked at after a message only, as the kernel does (recvmmsg(2), BUGS).
         if (done >= count || (flags & MSG_WAITFORONE) || (deadline != kNever && now_ns() >= deadline)) break;
     }
     if (!done) return r;
