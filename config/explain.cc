@@ -31,9 +31,11 @@ const char* condition_words(Condition condition) {
         case Condition::range_in_window:
             return "the range may touch the runtime's window";
         case Condition::fcntl_lock_wait_or_dup:
-            return "the command is F_SETLKW, F_OFD_SETLKW or F_DUPFD*";
+            return "the command is F_SETLKW, F_OFD_SETLKW or F_DUPFD*, or the descriptor the runtime's";
         case Condition::not_empty_path:
-            return "AT_EMPTY_PATH is not set";
+            return "AT_EMPTY_PATH is not set, or the descriptor the runtime's";
+        case Condition::hidden_descriptor:
+            return "the descriptor may be one of the runtime's";
         case Condition::thread_clock:
             return "for the CPU clocks of threads";
         case Condition::ioctl_tty_job_control:

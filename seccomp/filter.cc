@@ -42,7 +42,7 @@ Compare word(unsigned arg, u32 value) {
 
 class Builder {
 public:
-    explicit Builder(scmp_filter_ctx context) : context_(context) {}
+    Builder(scmp_filter_ctx context, u32 hidden_fds) : context_(context), hidden_fds_(hidden_fds) {}
 
     void trap(unsigned nr, std::initializer_list<Compare> compares = {}) {
         if (error_ != 0) return;
@@ -59,6 +59,14 @@ public:
         with(nr, extra, {{address, SCMP_CMP_LT, kWindowBegin, 0}, {length, SCMP_CMP_GT, kWindowBytes, 0}});
     }
 
+    // Traps when the first argument may be one of the runtime's descriptors: the blocks of 16 numbers where they begin
+    // and may end.
+    void trap_hidden(unsigned nr, std::initializer_list<Compare> extra = {}) {
+        constexpr u32 kBlock = 16;
+        u32 first = hidden_fds_ & ~(kBlock - 1), last = (hidden_fds_ + kBlock - 1) & ~(kBlock - 1);
+        for (u32 block = first; block <= last; block += kBlock) with(nr, extra, {bits(0, u32(~(kBlock - 1)), block)});
+    }
+
     int error() const { return error_; }
     unsigned failed_nr() const { return failed_nr_; }
 
@@ -72,6 +80,7 @@ private:
     }
 
     scmp_filter_ctx context_;
+    u32 hidden_fds_;
     int error_ = 0;
     unsigned failed_nr_ = 0;
 };
@@ -94,9 +103,14 @@ void add_conditional(Builder& b, const SyscallRow& row) {
             break;
         case Condition::fcntl_lock_wait_or_dup:
             for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC}) b.trap(nr, {word(1, command)});
+            b.trap_hidden(nr);
             break;
         case Condition::not_empty_path:
             b.trap(nr, {bits(3, AT_EMPTY_PATH, 0)});
+            b.trap_hidden(nr);
+            break;
+        case Condition::hidden_descriptor:
+            b.trap_hidden(nr);
             break;
         case Condition::thread_clock:
             b.trap(nr, {word(0, CLOCK_THREAD_CPUTIME_ID)});
@@ -167,7 +181,7 @@ bool has_sys_admin() {
 
 }  // namespace
 
-std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& policy, u64 text_begin, u64 text_end) {
+std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& policy, u64 text_begin, u64 text_end, u32 hidden_fds) {
     if (text_begin >= text_end || text_begin >> 32 != text_end >> 32)
         return FilterError{"the runtime's text range is empty or crosses a 4 GiB boundary"};
     std::unique_ptr<void, ContextDelete> context(seccomp_init(SCMP_ACT_ALLOW));
@@ -178,7 +192,7 @@ std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& p
     if (error == 0) error = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (error != 0) return FilterError{"libseccomp refuses an attribute: " + error_words(error)};
 
-    Builder builder(context.get());
+    Builder builder(context.get(), hidden_fds);
     for (unsigned nr = 0; nr < kSyscallLimit; nr++) {
         const SyscallRow* row = syscall_row(nr);
         if (!row) continue;

@@ -22,13 +22,16 @@
 
 namespace ocrun {
 
+inline constexpr u32 kUsualHiddenFds = 4080;
+
 struct FilterError {
     std::string message;
 };
 
 // text_begin and text_end bound the runtime's code (the kernel reports the address behind the syscall instruction);
-// both must lie in the same 4 GiB. Allocates; not for signal handlers.
-std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& policy, u64 text_begin, u64 text_end);
+// both must lie in the same 4 GiB. hidden_fds: where the runtime's descriptors begin. Allocates; not for signal handlers.
+std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& policy, u64 text_begin, u64 text_end,
+                                                                 u32 hidden_fds = kUsualHiddenFds);
 
 // The first half of install_filter, for a caller that installs the program itself once libc is left behind (boot.cc).
 long prepare_install(std::string& message);

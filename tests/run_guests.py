@@ -31,6 +31,8 @@ GUESTS = ROOT / "tests" / "guests"
 # Every configuration a guest must pass in: name -> options of ocrun. The one list to extend.
 CONFIGS = {
     "w1": ["-w", "1"],
+    "w2": ["-w", "2"],
+    "w8": ["-w", "8"],
 }
 
 # What ocrun can do by now; a guest that `needs=` something else is skipped.

@@ -1,14 +1,16 @@
 // lock.h - the runtime's only lock: a short spin, then the kernel's futex
 //
 // Held for a few dozen instructions at most. Never parked with, never held across a guest copy that may fault for long,
-// never taken in a host signal handler (handlers only latch, signal/host_signals.h). A fork takes none of them: what a helper
-// thread may have held is reset in the child (after_fork in process/clone.cc).
+// never taken in a host signal handler (handlers only latch, signal/host_signals.h). A fork takes none of them: what a
+// helper thread may have held is reset in the child (after_fork in process/clone.cc).
 //
-// Order, outermost first: signals (g_signal_lock), registry (g_registry_lock), then one of
-//   futex buckets (a pair by address, sync/futex.cc) | a descriptor's state, then the opening of the epoll instance
-//   (io/readiness.cc) | timers | offload,
-// then the run queues (a worker's run_lock, the inject queue), which a wake takes under any of them. Those four are never
-// held together. Thread ids, slot pool, descriptor leaves, waiting files and named comm files are leaves: no other lock is taken inside.
+// Order, outermost first:
+//   signals (g_signal_lock)
+//   one of: futex buckets (a pair by address, sync/futex.cc) | a descriptor's state, then the opening of the epoll
+//           instance (io/readiness.cc) | timers | offload
+//   registry (g_registry_lock)
+//   run queues (a worker's run_lock, the inject queue), which a wake takes under any of them
+// Thread ids, slot pool, descriptor leaves, waiting calls and named comm files are leaves: no lock is taken inside.
 #pragma once
 #include <atomic>
 

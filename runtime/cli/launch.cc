@@ -141,7 +141,11 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
         complain(wrong);
         return kExitOwnFailure;
     }
-    auto built = build_filter(policy, (u64)&__executable_start, (u64)&etext);
+    // Without room above the limit the hidden numbers lie just below it (base/hidden_fds.h).
+    constexpr int kBelowLimit = 16;
+    int hidden = hidden_fd_base();
+    if (hidden_fd(kHiddenExe) < hidden && hidden > kBelowLimit) hidden -= kBelowLimit;
+    auto built = build_filter(policy, (u64)&__executable_start, (u64)&etext, u32(hidden));
     if (auto* error = std::get_if<FilterError>(&built)) {
         complain(error->message);
         return kExitOwnFailure;

@@ -65,6 +65,7 @@ struct Coroutine : GuestContext {
     u64 wait_sequence;
     bool wait_interruptible;     // a signal may end the present wait
     Coroutine* run_next;
+    std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
     u64 switches;
     u64 cpu_tsc;      // time-stamp ticks switched in, up to the last switch
     u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (process/cpu_clock.cc)
@@ -102,7 +103,7 @@ struct Coroutine : GuestContext {
     u32 call_nr;           // system call in progress, ~0u: none
     const char* waits_for; // "futex", "fd", "timer" ...; nullptr: not parked
     u64 waits_detail;      // address, descriptor ...
-    u64 parked_since_ns;
+    u64 parked_since_tsc;
 
     ListHook registry_hook;
     Coroutine* free_next;

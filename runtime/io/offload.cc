@@ -8,6 +8,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/workers.h"
 #include "runtime/signal/signals.h"
 
 namespace ocrun {
@@ -31,14 +32,6 @@ u32 g_idle, g_queued, g_threads, g_threads_max = 64;
 std::atomic<u32> g_posted{0};  // futex word of idle helpers
 KThread* g_all;                // linked through next_idle
 
-// A credential change in progress: every helper runs it once per generation.
-struct Everywhere {
-    u32 nr;
-    u64 args[6];
-    std::atomic<u32> generation, left;
-    std::atomic<long> error;
-} g_everywhere;
-
 void finish(OffloadJob* job, long result) {
     u64 token;
     Coroutine* c = job->c;
@@ -53,16 +46,6 @@ void finish(OffloadJob* job, long result) {
     wake(c, token, WakeReason::woken);
 }
 
-void catch_up(u32* seen) {
-    u32 generation = g_everywhere.generation.load(std::memory_order_acquire);
-    if (generation == *seen) return;
-    *seen = generation;
-    const u64* a = g_everywhere.args;
-    long r = raw_syscall(g_everywhere.nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
-    if (is_error(r)) g_everywhere.error.store(r, std::memory_order_relaxed);
-    if (g_everywhere.left.fetch_sub(1, std::memory_order_acq_rel) == 1) sys(__NR_futex, &g_everywhere.left, FUTEX_WAKE_PRIVATE, 1);
-}
-
 void helper_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
@@ -71,7 +54,7 @@ void helper_main(void* argument) {
     u32 seen = t->schedule_count;  // the generation at creation: credentials are inherited
     for (;;) {
         t->latched.store(0, std::memory_order_seq_cst);
-        catch_up(&seen);
+        everywhere_catch_up(&seen);
         u32 posted = g_posted.load(std::memory_order_acquire);
         OffloadJob* job;
         {
@@ -100,7 +83,7 @@ void helper_main(void* argument) {
             if (r != -EINTR || job->cancelled) break;
             // Kicked for the credentials' sake, not for the job's.
             t->latched.store(0, std::memory_order_seq_cst);
-            catch_up(&seen);
+            everywhere_catch_up(&seen);
         }
         finish(job, r);
     }
@@ -110,7 +93,7 @@ void helper_main(void* argument) {
 void start_helper() {
     KThread* t = kthread_alloc(ThreadKind::offload);
     if (!t) return;
-    t->schedule_count = g_everywhere.generation.load(std::memory_order_relaxed);
+    t->schedule_count = everywhere_generation();
     u64 all = ~kHostNeverBlocked, old = 0;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
     long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, kthread_stack_top(t),
@@ -128,7 +111,13 @@ void start_helper() {
 
 }  // namespace
 
+namespace {
+u32 everywhere_begin();
+void everywhere_end();
+}  // namespace
+
 void offload_init(u32 threads_max) {
+    g_everywhere_helpers = {everywhere_begin, everywhere_end};
     if (threads_max) g_threads_max = threads_max;
 }
 
@@ -187,28 +176,21 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
     }
 }
 
-long offload_everywhere(u32 nr, const u64 args[6]) {
-    u32 count;
-    {
-        Locked held(g_lock);
-        count = g_threads;
-        if (!count) return 0;
-        g_everywhere.nr = nr;
-        memcpy(g_everywhere.args, args, sizeof g_everywhere.args);
-        g_everywhere.error.store(0, std::memory_order_relaxed);
-        g_everywhere.left.store(count, std::memory_order_relaxed);
-        g_everywhere.generation.fetch_add(1, std::memory_order_release);
-        g_posted.fetch_add(1, std::memory_order_release);
-        for (KThread* t = g_all; t; t = t->next_idle) sys(__NR_tgkill, sys(__NR_getpid), t->tid, kInternalSignal);
-    }
-    sys(__NR_futex, &g_posted, FUTEX_WAKE_PRIVATE, 0x7fffffff);
-    for (u32 left; (left = g_everywhere.left.load(std::memory_order_acquire)) != 0;)
-        sys(__NR_futex, &g_everywhere.left, FUTEX_WAIT_PRIVATE, left, nullptr);
-    return g_everywhere.error.load(std::memory_order_relaxed);
+namespace {
+
+u32 everywhere_begin() {
+    g_lock.lock();
+    return g_threads;
 }
 
-void offload_lock_for_fork() { g_lock.lock(); }
-void offload_unlock_after_fork() { g_lock.unlock(); }
+void everywhere_end() {
+    g_posted.fetch_add(1, std::memory_order_release);
+    for (KThread* t = g_all; t; t = t->next_idle) worker_kick(t);
+    g_lock.unlock();
+    sys(__NR_futex, &g_posted, FUTEX_WAKE_PRIVATE, 0x7fffffff);
+}
+
+}  // namespace
 
 void offload_after_fork() {
     g_lock.reset();

@@ -13,11 +13,4 @@ void offload_init(u32 threads_max);
 long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what);
 void offload_after_fork();
 
-// Process-wide credentials: every helper makes this call before offload_everywhere returns (setuid family). Returns the
-// first error or 0.
-long offload_everywhere(u32 nr, const u64 args[6]);
-// For fork: no helper holds a lock of ours between these.
-void offload_lock_for_fork();
-void offload_unlock_after_fork();
-
 }  // namespace ocrun

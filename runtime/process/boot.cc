@@ -13,14 +13,13 @@
 #include "runtime/io/readiness.h"
 #include "runtime/process/dump.h"
 #include "runtime/process/process.h"
-#include "runtime/sched/scheduler.h"
+#include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 
 namespace ocrun {
 
 void dispatch_init();
 extern bool g_host_no_new_privs;
-void preempt_idle(bool idle);
 
 namespace {
 
@@ -100,7 +99,8 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     g_pid = u32(sys(__NR_getpid));
     dispatch_init();
     futex_init();
-    scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle}, worker);
+    scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle, signals_worker_starts}, worker);
+    workers_init(worker, q.policy->scheduler.workers, preempt_start);
     offload_init(q.policy->io.offload_threads_max);
     signals_init();
     r = trap_install_sigsys();

@@ -8,6 +8,7 @@
 #include "runtime/host/handoff.h"
 #include "runtime/io/readiness.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 
 #include <sys/mman.h>
@@ -94,7 +95,6 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     futex_after_fork();
     readiness_after_fork();
     offload_after_fork();
-    preempt_after_fork();
     signals_after_fork(c);
     if (q.stack) c->regs.rsp = q.stack;
     if (q.flags & CLONE_SETTLS) write_fs_base(q.tls);
@@ -102,6 +102,8 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
 
 long fork_process(Call& call, const CloneRequest& q) {
     // No signal may fall between the copy of the latch and its reset in the child.
+    bool stopped = g_multi;
+    if (stopped) world_stop();
     u64 all = ~kHostNeverBlocked;
     u64 mine = this_thread()->host_mask;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
@@ -128,6 +130,7 @@ long fork_process(Call& call, const CloneRequest& q) {
         after_fork(call.c, q);
     else
         host_set_mask(mine);
+    if (r != 0 && stopped) world_go();
     return r;
 }
 
@@ -182,8 +185,10 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     // `start` is read before a CLONE_VFORK parent goes on; another flavour needs a copy that stays.
     DirectStart* stays = (DirectStart*)(c->runtime_stack - sizeof(DirectStart));
     *stays = start;
+    if (q.flags & CLONE_VFORK) worker_away(true);
     long r = oc_clone_child(flags | q.exit_signal, (void*)((u64)stays & ~15ul), (void*)pidfd_or_parent, (void*)q.child_tid,
                             direct_child_main, stays);
+    if (q.flags & CLONE_VFORK) worker_away(false);
     if (r > 0 && (q.flags & CLONE_PARENT_SETTID) && !(flags & CLONE_PARENT_SETTID)) put_guest((void*)q.parent_tid, u32(r));
     // After a CLONE_VFORK the child has left this memory; otherwise its stack and block stay for as long as it may run.
     if (is_error(r) || (q.flags & CLONE_VFORK)) {

@@ -53,7 +53,7 @@ void describe(Coroutine& c, int fd) {
             u64 now = now_ns();
             line.add(", at most ").dec(i64(c.timer_deadline_ns > now ? (c.timer_deadline_ns - now) / 1000000 : 0)).add(" ms more");
         }
-        if (c.parked_since_ns) line.add(", since ").dec(i64((now_ns() - c.parked_since_ns) / 1000000)).add(" ms");
+        line.add(", since ").dec(i64(tsc_to_ns(__builtin_ia32_rdtsc() - c.parked_since_tsc) / 1000000)).add(" ms");
     }
     line.add("\n    mask ").hex(c.mask).add(" pending ").hex(c.pending.bits).add(" switches ").dec(i64(c.switches));
     line.add("\n    at ").hex(c.regs.rip);

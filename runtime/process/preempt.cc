@@ -12,36 +12,33 @@ namespace ocrun {
 
 namespace {
 
-bool g_made;
-int g_timer;
-u64 g_period_ns = 1000000;
+u64 period_ns() { return g_policy->scheduler.quantum_max_ns ? g_policy->scheduler.quantum_max_ns : 1000000; }
 
-void arm(u64 period_ns) {
-    itimerspec spec{{0, long(period_ns)}, {0, long(period_ns)}};
-    sys(__NR_timer_settime, g_timer, 0, &spec, nullptr);
+void arm(KThread* t, u64 ns) {
+    itimerspec spec{{0, long(ns)}, {0, long(ns)}};
+    sys(__NR_timer_settime, t->tick_timer, 0, &spec, nullptr);
 }
 
 }  // namespace
 
 void preempt_start() {
     if (!g_policy->scheduler.preempt) return;
-    if (g_policy->scheduler.quantum_max_ns) g_period_ns = g_policy->scheduler.quantum_max_ns;
-    if (!g_made) {
+    KThread* t = this_thread();
+    if (!t->tick_made) {
         // struct sigevent as the kernel lays it out; SIGEV_THREAD_ID names this worker.
         struct {
             u64 value;
             int signo, notify, tid, pad[11];
-        } event{u64(kInternalTick), kInternalSignal, SIGEV_SIGNAL | 4, int(sys(__NR_gettid)), {}};
-        if (is_error(sys(__NR_timer_create, CLOCK_MONOTONIC, &event, &g_timer))) return;
-        g_made = true;
+        } event{u64(kInternalTick), kInternalSignal, SIGEV_SIGNAL | 4, int(t->tid), {}};
+        if (is_error(sys(__NR_timer_create, CLOCK_MONOTONIC, &event, &t->tick_timer))) return;
+        t->tick_made = true;
     }
-    arm(g_period_ns);
+    arm(t, period_ns());
 }
 
 void preempt_idle(bool idle) {
-    if (g_made) arm(idle ? 0 : g_period_ns);
+    KThread* t = this_thread();
+    if (t->tick_made) arm(t, idle ? 0 : period_ns());
 }
-
-void preempt_after_fork() { g_made = false; }  // timers are not inherited
 
 }  // namespace ocrun

@@ -38,10 +38,12 @@ u32 tid_allocate();
 
 // A second thread appears: from the kernel's CPU clock to the scheduler's (syscalls/cpu_clock.cc).
 void cpu_clock_enter_multi(Coroutine* c);
+// Time-stamp ticks as nanoseconds, by the rate observed since then.
+u64 tsc_to_ns(u64 ticks);
 
 // Tells the tick that there is something to preempt for; armed lazily (process/preempt.cc).
-void preempt_start();
-void preempt_after_fork();
+void preempt_start();  // for the calling worker
+void preempt_idle(bool idle);
 
 // The executable's path as /proc/self/exe shall tell it.
 extern char g_exe_path[4096];

@@ -1,11 +1,14 @@
 // scheduler.cc - run queues, parking and waking, the idle loop (see scheduler.h)
 #include "runtime/sched/scheduler.h"
 
+#include <linux/futex.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/sched/timers.h"
+#include "runtime/sched/workers.h"
+#include "runtime/sched/workers_internal.h"
 
 namespace ocrun {
 
@@ -32,7 +35,15 @@ Lock g_inject_lock;
 Coroutine* g_inject_head;
 Coroutine* g_inject_tail;
 std::atomic<u32> g_inject_count{0};
-std::atomic<u32> g_sleepers{0};
+
+// Workers that look for work or are about to sleep: while one searches, nobody wakes another (a wake across CPUs costs
+// some 25 us, more than most coroutines run).
+std::atomic<u32> g_searching{0};
+// The one idle worker that waits in epoll, and until when.
+std::atomic<KThread*> g_poller{nullptr};
+std::atomic<u64> g_poller_deadline{0};
+// Looks around before an idle worker sleeps.
+constexpr int kSpins = 64;
 
 enum class After : u8 { parked, requeue, dead, start };
 struct SwitchRecord {
@@ -57,12 +68,29 @@ Coroutine* pop(Coroutine** head, Coroutine** tail) {
     return c;
 }
 
+// Somebody idle should come and help: one searches already, or one gets up, or one more worker starts.
+void call_for_help() {
+    if (!g_multi || g_searching.load(std::memory_order_seq_cst)) return;
+    if (sleeper_exists()) {
+        sleeper_wake();
+    } else if (g_poller.load(std::memory_order_seq_cst)) {
+        g_hooks.kick();
+    } else {
+        worker_start_one();
+    }
+}
+
 void enqueue(Coroutine* c) {
     KThread* t = this_thread();
     if (t->kind == ThreadKind::worker) {
-        Locked held(t->run_lock);
-        push(&t->run_head, &t->run_tail, c);
-        t->run_count.fetch_add(1, std::memory_order_relaxed);
+        u32 waiting;
+        {
+            Locked held(t->run_lock);
+            push(&t->run_head, &t->run_tail, c);
+            waiting = t->run_count.fetch_add(1, std::memory_order_seq_cst) + 1;
+        }
+        // One ready coroutine is run here soon enough; the tick sees to it if not.
+        if (waiting > 1) call_for_help();
         return;
     }
     {
@@ -70,11 +98,26 @@ void enqueue(Coroutine* c) {
         push(&g_inject_head, &g_inject_tail, c);
         g_inject_count.fetch_add(1, std::memory_order_seq_cst);
     }
-    if (g_sleepers.load(std::memory_order_seq_cst)) g_hooks.kick();
+    // A helper runs no coroutines: if all workers are idle one must get up; busy ones look at every switch.
+    if (g_poller.load(std::memory_order_seq_cst))
+        g_hooks.kick();
+    else
+        sleeper_wake();
+}
+
+Coroutine* take_injected() {
+    if (!g_inject_count.load(std::memory_order_seq_cst)) return nullptr;
+    Locked held(g_inject_lock);
+    Coroutine* c = pop(&g_inject_head, &g_inject_tail);
+    if (c) g_inject_count.fetch_sub(1, std::memory_order_relaxed);
+    return c;
 }
 
 Coroutine* next_ready() {
     KThread* t = this_thread();
+    // The common queue first once in a while: a worker that keeps itself busy must not starve it.
+    if (t->schedule_count % kHousekeepingSwitches == 0)
+        if (Coroutine* c = take_injected()) return c;
     if (t->run_count.load(std::memory_order_relaxed)) {
         Locked held(t->run_lock);
         Coroutine* c = pop(&t->run_head, &t->run_tail);
@@ -83,17 +126,47 @@ Coroutine* next_ready() {
             return c;
         }
     }
-    if (g_inject_count.load(std::memory_order_seq_cst)) {
-        Locked held(g_inject_lock);
-        Coroutine* c = pop(&g_inject_head, &g_inject_tail);
-        if (c) g_inject_count.fetch_sub(1, std::memory_order_relaxed);
-        return c;
+    return take_injected();
+}
+
+// Half of another worker's queue; the oldest is returned, the rest becomes this worker's.
+Coroutine* steal() {
+    KThread* t = this_thread();
+    u32 n = workers_started();
+    if (n < 2) return nullptr;
+    u32 start = t->schedule_count++;
+    for (u32 i = 0; i < n; i++) {
+        KThread* victim = worker_at((start + i) % n);
+        if (!victim || victim == t || !victim->run_count.load(std::memory_order_seq_cst)) continue;
+        Coroutine *first = nullptr, *head = nullptr, *tail = nullptr;
+        u32 taken = 0;
+        {
+            Locked held(victim->run_lock);
+            u32 count = victim->run_count.load(std::memory_order_relaxed);
+            for (u32 want = (count + 1) / 2; want; want--) {
+                Coroutine* c = pop(&victim->run_head, &victim->run_tail);
+                if (!c) break;
+                victim->run_count.fetch_sub(1, std::memory_order_relaxed);
+                if (!first) {
+                    first = c;
+                } else {
+                    push(&head, &tail, c);
+                    taken++;
+                }
+            }
+        }
+        if (taken) {
+            Locked held(t->run_lock);
+            while (Coroutine* c = pop(&head, &tail)) push(&t->run_head, &t->run_tail, c);
+            t->run_count.fetch_add(taken, std::memory_order_seq_cst);
+        }
+        if (first) return first;
     }
     return nullptr;
 }
 
 void housekeeping() {
-    if (this_thread()->latched.load(std::memory_order_relaxed)) g_hooks.drain_signals();
+    attend();
     if (!timers_empty()) timers_run(now_ns());
     g_hooks.poll_io(0);
 }
@@ -107,11 +180,13 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     if (from) {
         from->fs_base = read_fs_base();
         from->cpu_tsc += tsc - t->switched_in_tsc;
+        from->on.store(nullptr, std::memory_order_relaxed);
     }
     t->switched_in_tsc = tsc;
     if (to) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
+        to->on.store(t, std::memory_order_seq_cst);
         write_fs_base(to->fs_base);
         if (__builtin_expect(to->affinity_set || t->affinity_applied, 0)) apply_affinity(to);
         target = to->fiber;
@@ -164,33 +239,67 @@ extern "C" void oc_finish_switch(transfer_t from) { finish(from); }
 
 namespace {
 
-void idle_main(transfer_t from) {
-    finish(from);
+// Sleeps until there may be work: in epoll if nobody else is there, on its own futex otherwise.
+void idle_sleep(KThread* t, u64 next_timer) {
+    KThread* nobody = nullptr;
+    if (g_poller.compare_exchange_strong(nobody, t, std::memory_order_seq_cst)) {
+        g_poller_deadline.store(next_timer, std::memory_order_seq_cst);
+        // What was queued before the others could see the poller.
+        bool work = t->run_count.load(std::memory_order_seq_cst) || g_inject_count.load(std::memory_order_seq_cst);
+        u64 wait = kNever;
+        if (next_timer != kNever) {
+            u64 now = now_ns();
+            wait = next_timer > now ? next_timer - now : 0;
+        }
+        g_hooks.poll_io(work ? 0 : wait);
+        g_poller_deadline.store(0, std::memory_order_seq_cst);
+        g_poller.store(nullptr, std::memory_order_seq_cst);
+        return;
+    }
+    sleeper_register(t);
+    bool work = g_inject_count.load(std::memory_order_seq_cst) != 0;
+    for (u32 i = 0; i < workers_started() && !work; i++)
+        work = worker_at(i) != t && worker_at(i)->run_count.load(std::memory_order_seq_cst) > 1;
+    // A timer armed after the poller went to sleep: it must not oversleep. And with no poller, somebody has to be it.
+    if (next_timer < g_poller_deadline.load(std::memory_order_seq_cst)) g_hooks.kick();
+    if (!g_poller.load(std::memory_order_seq_cst)) work = true;
+    if (!work) oc_syscall_intr(__NR_futex, (long)&t->sleep_word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    sleeper_unregister(t);
+}
+
+}  // namespace
+
+void idle_loop() {
     for (;;) {
         KThread* t = this_thread();
-        if (t->latched.load(std::memory_order_relaxed)) g_hooks.drain_signals();
+        attend();
         if (t->need_resched.exchange(false, std::memory_order_relaxed) && !t->idle_ticks.load(std::memory_order_relaxed)) {
             // A whole tick without work: no more of them until there is some.
             t->idle_ticks.store(true, std::memory_order_relaxed);
             g_hooks.idle(true);
         }
-        u64 next = timers_empty() ? kNever : timers_run(now_ns());
-        Coroutine* c = next_ready();
-        if (!c) {
-            // Announce the sleep first, then look once more: a helper that queues after the look sees the sleeper.
-            g_sleepers.fetch_add(1, std::memory_order_seq_cst);
+        g_searching.fetch_add(1, std::memory_order_seq_cst);
+        Coroutine* c = nullptr;
+        u64 next = kNever;
+        for (int i = 0; i < kSpins && !c; i++) {
+            if (i == 0 && !timers_empty()) next = timers_run(now_ns());
             c = next_ready();
-            if (!c) {
-                u64 wait = kNever;
-                if (next != kNever) {
-                    u64 now = now_ns();
-                    wait = next > now ? next - now : 0;
-                }
-                g_hooks.poll_io(wait);
-            }
-            g_sleepers.fetch_sub(1, std::memory_order_seq_cst);
+            if (!c) c = steal();
+            if (workers_started() < 2) break;
+            if (!c) __builtin_ia32_pause();
         }
-        if (!c) continue;
+        g_searching.fetch_sub(1, std::memory_order_seq_cst);
+        if (!c) {
+            // A coroutine queued while this one was the searcher nobody woke: one more look.
+            c = next_ready();
+            if (!c) c = steal();
+        }
+        if (!c) {
+            idle_sleep(t, next);
+            continue;
+        }
+        // Where one was there may be more: pass the search on.
+        if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
         if (t->idle_ticks.load(std::memory_order_relaxed)) {
             t->idle_ticks.store(false, std::memory_order_relaxed);
             g_hooks.idle(false);
@@ -199,9 +308,28 @@ void idle_main(transfer_t from) {
     }
 }
 
+namespace {
+
+void idle_main(transfer_t from) {
+    finish(from);
+    idle_loop();
+}
+
 void prepare_idle(KThread* t) { t->idle_fiber = make_fcontext(kthread_stack_top(t), kIdleStackBytes, idle_main); }
 
 }  // namespace
+
+void worker_starts(KThread* t) {
+    // The loop runs on this very stack; the fiber is where switch_to finds it again.
+    t->idle_ticks.store(false, std::memory_order_relaxed);
+    g_hooks.worker_starts();
+}
+
+void attend() {
+    if (!this_thread()->latched.load(std::memory_order_relaxed)) return;
+    g_hooks.drain_signals();
+    worker_attend();
+}
 
 KThread* kthread_alloc(ThreadKind kind) {
     KThread* t = (KThread*)pages_alloc_aligned(kThreadBlockBytes, kThreadBlockBytes);
@@ -248,7 +376,10 @@ bool wake(Coroutine* c, u64 token, WakeReason reason) {
 
 void wake_for_signal(Coroutine* c) {
     u64 word = c->wait_word.load(std::memory_order_seq_cst);
-    if ((word & 0xff) == u8(WakeReason::none) && c->wait_interruptible) wake(c, word, WakeReason::signal);
+    if ((word & 0xff) == u8(WakeReason::none) && c->wait_interruptible && wake(c, word, WakeReason::signal)) return;
+    // Running elsewhere: its worker has to look.
+    KThread* t = static_cast<KThread*>(c->on.load(std::memory_order_seq_cst));
+    if (t && t != this_thread() && t->kind == ThreadKind::worker) worker_kick(t);
 }
 
 WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail) {
@@ -257,7 +388,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     bool timed = deadline_ns != kNever;
     if (timed) timer_arm(c, token, deadline_ns);
     c->waits_detail = detail;
-    c->parked_since_ns = 0;
+    c->parked_since_tsc = __builtin_ia32_rdtsc();
     c->waits_for = what;
     if (!(c->sched_state.load(std::memory_order_acquire) & kNotified)) leave(c, After::parked);
     c->sched_state.store(0, std::memory_order_relaxed);
@@ -272,6 +403,14 @@ void yield_now(Coroutine* c) {
     KThread* t = this_thread();
     bool empty = !t->run_count.load(std::memory_order_relaxed) && !g_inject_count.load(std::memory_order_relaxed);
     if (empty || ++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
+    Coroutine* next = next_ready();
+    if (next) switch_to(c, After::requeue, next);
+}
+
+void preempted(Coroutine* c) {
+    housekeeping();
+    // Somebody idle may take what waits here; if all are busy this one makes room.
+    if (this_thread()->run_count.load(std::memory_order_relaxed)) call_for_help();
     Coroutine* next = next_ready();
     if (next) switch_to(c, After::requeue, next);
 }
@@ -294,11 +433,6 @@ u64 coroutine_cpu_tsc(const Coroutine* c) {
     return ticks;
 }
 
-bool others_runnable() {
-    return this_thread()->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed) ||
-           registry().size() > 1;
-}
-
 void exit_coroutine(Coroutine* c) {
     leave(c, After::dead);
     check_failed("a dead coroutine ran again", __FILE__, __LINE__);
@@ -313,9 +447,12 @@ void scheduler_after_fork() {
     g_inject_lock.reset();
     g_inject_head = g_inject_tail = nullptr;
     g_inject_count.store(0, std::memory_order_relaxed);
-    g_sleepers.store(0, std::memory_order_relaxed);
+    g_searching.store(0, std::memory_order_relaxed);
+    g_poller.store(nullptr, std::memory_order_relaxed);
+    g_poller_deadline.store(0, std::memory_order_relaxed);
     timers_after_fork();
     prepare_idle(t);
+    workers_after_fork();
     g_multi = false;
 }
 
@@ -323,6 +460,7 @@ void scheduler_start(Coroutine* c) {
     SwitchRecord record{nullptr, After::start};
     c->sched_state.store(0, std::memory_order_relaxed);
     this_thread()->current = c;
+    c->on.store(this_thread(), std::memory_order_relaxed);
     write_fs_base(c->fs_base);
     jump_fcontext(c->fiber, &record);
     check_failed("the launcher's stack was resumed", __FILE__, __LINE__);

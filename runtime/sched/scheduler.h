@@ -5,7 +5,7 @@
 // caller takes itself off the sources that did not fire. No lock may be held while parking, and nothing of the worker
 // may be kept across it: the coroutine may resume on another worker.
 //
-// Lock order: signals, registry, futex buckets | descriptors | timers | offload, run queues (base/lock.h).
+// Lock order: signals, then futex buckets | descriptors | timers | offload, then registry, run queues (base/lock.h).
 #pragma once
 #include "runtime/sched/worker.h"
 
@@ -25,6 +25,9 @@ inline bool signal_pending(const Coroutine* c) {
 
 // The worker takes on the CPUs that its coroutine asked for (sched_setaffinity), or its own again.
 void apply_affinity(const Coroutine* c);
+// If anything was latched for the calling worker: signals go to the pending sets, and the worker stands still or catches up
+// as asked (sched/workers.h). To be called in every loop that could go on for long. No lock held.
+void attend();
 // CPU time of a coroutine in time-stamp ticks, the present slice included when it runs on the calling thread.
 u64 coroutine_cpu_tsc(const Coroutine* c);
 
@@ -39,6 +42,8 @@ struct SchedulerHooks {
     void (*drain_signals)();
     // The worker has nothing to run (true) or runs again (false): nobody needs ticks meanwhile.
     void (*idle)(bool idle);
+    // A new worker's first act: signal mask and the like.
+    void (*worker_starts)();
 };
 void scheduler_init(const SchedulerHooks& hooks, KThread* first);
 
@@ -58,8 +63,8 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
 void make_ready(Coroutine* c);
 // Lets others run; returns when c is chosen again. Polls timers and descriptors too.
 void yield_now(Coroutine* c);
-// Anything else to run, or that could become runnable? (Decides whether a tick preempts.)
-bool others_runnable();
+// As yield_now for a tick in the middle of guest code: polls, and lets an idle worker help before it switches.
+void preempted(Coroutine* c);
 // The current coroutine ends: its slot is freed once its stack is left.
 [[noreturn]] void exit_coroutine(Coroutine* c);
 // Forgets every queue in the child of a fork; the calling coroutine goes on.

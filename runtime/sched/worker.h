@@ -31,6 +31,13 @@ struct KThread : TrapThread {
     std::atomic<u32> run_count;
     boost::context::detail::fcontext_t idle_fiber;
     u32 schedule_count;
+    std::atomic<u32> sleep_word;    // futex an idle worker sleeps on: 1 = get up
+    KThread* next_sleeper;
+    std::atomic<bool> away;         // in the kernel for long, holding nothing of the runtime (a vfork): counts as stopped
+    u32 everywhere_seen;            // sched/workers.h
+    i32 tick_timer;
+    bool tick_made;
+    u32 seen_by_sysmon;             // schedule_count at sysmon's last look
     u64 switched_in_tsc;
     bool affinity_applied;  // the kernel thread runs where a coroutine asked to
     u64 affinity[16];       // where it runs otherwise

@@ -4,6 +4,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/signal/pending.h"
+#include "runtime/sched/workers.h"
 #include "runtime/signal/signals.h"
 
 namespace ocrun {
@@ -120,6 +121,7 @@ namespace {
 
 // Signals that a signalfd reads. Blocked on the worker while no coroutine would take them.
 u64 g_mirrored;
+std::atomic<u64> g_mirror_mask{0};  // the part of it that every worker blocks now
 
 void mirror_now() {
     u64 all = g_mirrored;
@@ -127,7 +129,10 @@ void mirror_now() {
         Locked walk(g_registry_lock);
         for (Coroutine& c : registry()) all &= c.mask & ~c.sigwait_set;
     }
-    if (all != this_thread()->host_mask) host_set_mask(all);
+    if (g_mirror_mask.exchange(all, std::memory_order_seq_cst) == all && this_thread()->host_mask == all) return;
+    host_set_mask(all);
+    for (u32 i = 0; i < workers_started(); i++)
+        if (worker_at(i) != this_thread()) worker_kick(worker_at(i));
 }
 
 }  // namespace
@@ -163,7 +168,16 @@ void signal_set_temporary_mask(Coroutine* c, u64 mask) {
 void signals_enter_multi(Coroutine* c) {
     g_multi = true;
     signal_want(c->mask);
+    g_mirror_mask.store(g_mirrored & c->mask, std::memory_order_seq_cst);
     host_set_mask(g_mirrored & c->mask);
+}
+
+u64 signal_mirror_mask() { return g_mirror_mask.load(std::memory_order_seq_cst); }
+
+void signals_worker_starts() {
+    KThread* t = this_thread();
+    t->host_mask = signal_mirror_mask();
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
 }
 
 void signals_after_fork(Coroutine* c) {

@@ -228,12 +228,20 @@ void signal_drain() {
                 if (c.is_main) target = &c;
         } else if (info.si_code == SI_TIMER) {
             target = timer_signal_target(info);
+        } else if ((info.si_signo == SIGPIPE || info.si_signo == SIGXFSZ) && info.si_code == SI_USER && info.si_pid == i32(sys(__NR_getpid))) {
+            target = this_coroutine();  // the kernel's answer to the call this worker just made for it
+        }
+        if (g_multi && (signal_mirror_mask() & signal_bit(info.si_signo))) {
+            // It slipped through on a worker that had not blocked it yet; a signalfd waits for it in the kernel.
+            if (t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
+            if (!is_error(sys(__NR_rt_sigqueueinfo, sys(__NR_getpid), info.si_signo, &info))) continue;
         }
         if (target)
             signal_post_thread(target, info);
         else
             signal_post_process(info);
     }
+    if (g_multi && !t->async_blocked && t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
     if (t->async_blocked) {
         t->async_blocked = false;
         host_set_mask(t->host_mask);

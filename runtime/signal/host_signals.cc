@@ -123,8 +123,8 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalDump) {
             if (g_dump_hook) g_dump_hook(*info);
             return;
-        } else if (info->si_code == SI_TKILL && t->kind == ThreadKind::offload) {
-            // a kick: only the interruption matters
+        } else if (info->si_code == SI_TKILL && g_multi && info->si_pid == int(sys(__NR_getpid))) {
+            // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.
         } else {
             latch(t, *info, uc);
         }

@@ -84,6 +84,9 @@ void signal_force(Coroutine* c, const siginfo_t& info);
 [[noreturn]] void die_by_signal(int sig);
 
 bool signal_is_ignored(int sig);
+// The signals kept so at present, and a new worker's mask.
+u64 signal_mirror_mask();
+void signals_worker_starts();
 // Signals of a signalfd: kept blocked in the kernel as long as every coroutine blocks them.
 void signal_mirror(u64 set);
 // Mask the host thread really has, for native calls that look at it.

@@ -44,10 +44,14 @@ void queue(Bucket* b, Waiter* w) {
     b->tail = w;
 }
 
-void unqueue(Waiter* w) {
+void detach(Waiter* w) {
     Bucket* b = w->bucket;
     (w->previous ? w->previous->next : b->head) = w->next;
     (w->next ? w->next->previous : b->tail) = w->previous;
+}
+
+void unqueue(Waiter* w) {
+    detach(w);
     __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
 }
 
@@ -193,6 +197,8 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
 long futex_wake(u64 address, u32 count, u32 bitset) {
     if (!bitset || (address & 3)) return -EINVAL;
     Bucket* b = bucket_of(address);
+    // The guest's store to the word must be visible before the look: a waiter checks the word after it queued.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!__atomic_load_n(&b->head, __ATOMIC_ACQUIRE)) return 0;
     Locked held(b->lock);
     return wake_some(b, address, count, bitset);
@@ -214,7 +220,8 @@ long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compar
         w->address = to;
         moved++;
         if (a == b) continue;
-        unqueue(w);
+        // Never seen without a bucket: its owner, timing out right now, must wait for the move (unqueue_own).
+        detach(w);
         queue(b, w);
     }
     return woken + moved;
@@ -350,10 +357,11 @@ long hand_over(Bucket* b, u64 address, u32 extra) {
         Coroutine* c = w->c;
         u64 token = w->token;
         u32 word = c->tid | (more ? FUTEX_WAITERS : 0) | extra;
+        // The word first: the woken coroutine may run at once. If its wait had ended otherwise the next one overwrites it.
+        if (put_guest((void*)address, word)) return -EFAULT;
         w->woken = true;
         unqueue(w);
-        if (!wake(c, token, WakeReason::woken)) continue;
-        return put_guest((void*)address, word) ? -EFAULT : 0;
+        if (wake(c, token, WakeReason::woken)) return 0;
     }
     return put_guest((void*)address, extra) ? -EFAULT : 0;
 }

@@ -25,12 +25,12 @@ u64 thread_time_ns() {
     return u64(t.tv_sec) * kSecond + u64(t.tv_nsec);
 }
 
-u64 to_ns(u64 ticks) {
+}  // namespace
+
+u64 tsc_to_ns(u64 ticks) {
     u64 tsc = __builtin_ia32_rdtsc() - g_tsc0, ns = now_ns() - g_ns0;
     return tsc ? u64((unsigned __int128)ticks * ns / tsc) : 0;
 }
-
-}  // namespace
 
 void cpu_clock_enter_multi(Coroutine* c) {
     g_tsc0 = __builtin_ia32_rdtsc();
@@ -45,14 +45,14 @@ long h_clock_gettime(Call& call) {
     if (!g_multi) return native(call);
     u64 ns;
     if (clock == CLOCK_THREAD_CPUTIME_ID) {
-        ns = call.c->cpu_base_ns + to_ns(coroutine_cpu_tsc(call.c));
+        ns = call.c->cpu_base_ns + tsc_to_ns(coroutine_cpu_tsc(call.c));
     } else {
         if (clock >= 0 || !(clock & kPerThread)) return native(call);
         Locked held(g_registry_lock);
         u32 tid = u32(~(clock >> 3));
         Coroutine* target = tid ? registry_find(tid) : call.c;
         if (!target) return native(call);
-        ns = target->cpu_base_ns + to_ns(coroutine_cpu_tsc(target));
+        ns = target->cpu_base_ns + tsc_to_ns(coroutine_cpu_tsc(target));
     }
     return put_guest((void*)call.a[1], Timespec64{i64(ns / kSecond), i64(ns % kSecond)});
 }

@@ -51,6 +51,7 @@ long replace(Call& call) {
 
 }  // namespace
 
+long h_dup(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
 long h_dup2(Call& call) { return replace(call); }
 long h_dup3(Call& call) { return replace(call); }
 
@@ -136,6 +137,11 @@ long look_at(Call& call, int path_index, bool follows) {
     return native(call);
 }
 
+long look_at_descriptor_or_path(Call& call, u64 flags) {
+    if ((flags & AT_EMPTY_PATH) && is_hidden_fd(i32(call.a[0]))) return -EBADF;
+    return look_at(call, 1, !(flags & AT_SYMLINK_NOFOLLOW));
+}
+
 long read_link(Call& call, int path_index) {
     ProcPath p;
     proc_path(call.c, call.a[path_index], &p);
@@ -168,8 +174,9 @@ long read_link(Call& call, int path_index) {
 long h_stat(Call& call) { return look_at(call, 0, true); }
 long h_lstat(Call& call) { return look_at(call, 0, false); }
 long h_access(Call& call) { return look_at(call, 0, true); }
-long h_newfstatat(Call& call) { return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW)); }
-long h_statx(Call& call) { return look_at(call, 1, !(call.a[2] & AT_SYMLINK_NOFOLLOW)); }
+long h_fstat(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
+long h_newfstatat(Call& call) { return look_at_descriptor_or_path(call, call.a[3]); }
+long h_statx(Call& call) { return look_at_descriptor_or_path(call, call.a[2]); }
 long h_faccessat(Call& call) { return look_at(call, 1, true); }
 long h_faccessat2(Call& call) { return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW)); }
 long h_readlink(Call& call) { return read_link(call, 0); }

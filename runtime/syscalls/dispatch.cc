@@ -127,10 +127,11 @@ extern "C" void oc_exit_loop(GuestContext* g) {
     for (;;) {
         KThread* t = this_thread();
         if (!c->direct) {
-            if (t->latched.load(std::memory_order_acquire)) signal_drain();
+            attend();
+            t = this_thread();
             if (t->need_resched.load(std::memory_order_relaxed)) {
                 t->need_resched.store(false, std::memory_order_relaxed);
-                if (g_multi) yield_now(c);
+                if (g_multi) preempted(c);
                 continue;
             }
             if (signal_pending(c)) {
@@ -191,7 +192,7 @@ long blocking_native(Call& call, long interrupted) {
     for (;;) {
         long r = native_interruptible(call);
         if (r != -EINTR) return r;
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         if (signal_pending(call.c)) return interrupted;
     }
 }

@@ -39,11 +39,11 @@ long terminal_attempt(Call& call) {
     long r;
     {
         TtySignals as_the_guest(call.c);
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         r = native_interruptible(call);
     }
     if (r != -EINTR) return r;
-    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    attend();
     return signal_pending(call.c) ? -EINTR : kLookAgain;
 }
 
@@ -354,17 +354,13 @@ long wait_for_lock(Call& call, u64 without_waiting) {
     return r == -EAGAIN || r == -EACCES ? blocking_call(call, kRestartSys, "file lock") : r;
 }
 
-long duplicate(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
-
 }  // namespace
 
 long h_fcntl(Call& call) {
     switch (u32(call.a[1])) {
         case F_SETLKW: return wait_for_lock(call, F_SETLK);
         case F_OFD_SETLKW: return wait_for_lock(call, F_OFD_SETLK);
-        case F_DUPFD:
-        case F_DUPFD_CLOEXEC: return duplicate(call);
-        default: return native(call);
+        default: return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
     }
 }
 

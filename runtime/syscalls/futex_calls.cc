@@ -56,7 +56,7 @@ long h_futex(Call& call) {
                 Timespec64 left = remaining(deadline);
                 long r = oc_syscall_intr(__NR_futex, (long)address, op, value, (long)&left, 0, 0);
                 if (r != -EINTR) return r;
-                if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+                attend();
                 if (signal_pending(c)) {
                     c->restart_deadline_ns = deadline;
                     return kRestartRestartBlock;

@@ -9,16 +9,20 @@
 #include "runtime/base/text.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/workers.h"
 #include "runtime/syscalls/call.h"
 
 namespace ocrun {
 
 namespace {
 
-// A change of credentials: for the worker and for every helper before it returns.
+// A change of credentials: every kernel thread of ours has it before this returns.
 long credentials(Call& call) {
     long r = native(call);
-    if (!is_error(r)) offload_everywhere(call.nr, call.a);
+    if (!is_error(r) && g_multi) {
+        long rest = everywhere(call.nr, call.a);
+        OC_CHECK(!is_error(rest));  // half-changed credentials are worse than an end
+    }
     return r;
 }
 
@@ -118,7 +122,7 @@ long h_prctl(Call& call) {
             // Attributes of one kernel thread that a program sets for the process in practice.
             bool each = call.a[0] == PR_SET_NO_NEW_PRIVS || call.a[0] == PR_CAPBSET_DROP || call.a[0] == PR_SET_KEEPCAPS ||
                         call.a[0] == PR_SET_SECUREBITS || call.a[0] == PR_CAP_AMBIENT;
-            if (each && !is_error(r)) offload_everywhere(call.nr, call.a);
+            if (each && !is_error(r) && g_multi) everywhere(call.nr, call.a);
             return r;
         }
     }

@@ -165,10 +165,10 @@ long blocking_io(Call& call, int timeout_option) {
 }
 
 long native_attempt(Call& call) {
-    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    attend();
     long r = native_interruptible(call);
     if (r != -EINTR) return r;
-    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    attend();
     if (signal_pending(call.c)) return -EINTR;
     if (this_thread()->need_resched.load(std::memory_order_relaxed)) {
         this_thread()->need_resched.store(false, std::memory_order_relaxed);

@@ -29,7 +29,7 @@ long blocking_with_timeout(Call& call, int index, long interrupted, const char* 
         rest.a[index] = u64(&left);
         r = g_multi ? offload_call(call.c, rest.nr, rest.a, what) : native_interruptible(rest);
         if (r != -EINTR) return r;
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         if (signal_pending(call.c)) return interrupted;
     }
 }

@@ -95,7 +95,7 @@ private:
 
 // Ends a wait in the kernel that a latched signal interrupted: true when it goes on.
 bool goes_on(Coroutine* c) {
-    if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+    attend();
     return !signal_pending(c);
 }
 

@@ -115,7 +115,7 @@ long h_rt_sigtimedwait(Call& call) {
             if (r > 0) {
                 taken = true;
             } else if (r == -EINTR) {
-                if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+                attend();
                 if (signal_take(c, set, &info))
                     taken = true;
                 else if (signal_pending(c))
@@ -149,7 +149,7 @@ long h_rt_sigsuspend(Call& call) {
     Coroutine* c = call.c;
     signal_set_temporary_mask(c, set);
     for (;;) {
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         if (signal_pending(c)) return kRestartNoHand;
         if (g_multi) {
             wait_begin(c, true);
@@ -163,7 +163,7 @@ long h_rt_sigsuspend(Call& call) {
 long h_pause(Call& call) {
     Coroutine* c = call.c;
     for (;;) {
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         if (signal_pending(c)) return kRestartNoHand;
         if (g_multi) {
             wait_begin(c, true);

@@ -26,7 +26,7 @@ long sleep_until(Coroutine* c, u64 deadline) {
     for (;;) {
         long r = oc_syscall_intr(__NR_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, (long)&t, 0, 0, 0);
         if (r != -EINTR) return r;
-        if (this_thread()->latched.load(std::memory_order_relaxed)) signal_drain();
+        attend();
         if (signal_pending(c)) return now_ns() >= deadline ? 0 : kRestartRestartBlock;
     }
 }

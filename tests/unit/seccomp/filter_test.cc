@@ -196,6 +196,24 @@ TEST_F(Filter, FcntlTrapsForWaitingLocksAndDuplicatesOnly) {
         EXPECT_FALSE(traps(__NR_fcntl, {3, command})) << command;
 }
 
+TEST_F(Filter, DescriptorCallsTrapForTheRuntimesNumbers) {
+    for (u32 fd = kUsualHiddenFds; fd < kUsualHiddenFds + 16; fd++) {
+        EXPECT_TRUE(traps(__NR_fstat, {fd})) << fd;
+        EXPECT_TRUE(traps(__NR_dup, {fd | kHigh})) << fd;
+        EXPECT_TRUE(traps(__NR_fcntl, {fd, F_GETFD})) << fd;
+        EXPECT_TRUE(traps(__NR_newfstatat, {fd, 1, 2, AT_EMPTY_PATH})) << fd;
+    }
+    for (u64 fd : {0ul, 3ul, 1000ul, u64(kUsualHiddenFds) - 1, u64(kUsualHiddenFds) + 16}) {
+        EXPECT_FALSE(traps(__NR_fstat, {fd})) << fd;
+        EXPECT_FALSE(traps(__NR_dup, {fd})) << fd;
+        EXPECT_FALSE(traps(__NR_fcntl, {fd, F_GETFD})) << fd;
+    }
+    auto built = build_filter(Policy{}, kTextBegin, kTextEnd, 1001);
+    program_ = std::get<std::vector<sock_filter>>(built);
+    for (u32 fd = 1001; fd < 1017; fd++) EXPECT_TRUE(traps(__NR_fstat, {fd})) << fd;
+    EXPECT_FALSE(traps(__NR_fstat, {kUsualHiddenFds}));
+}
+
 TEST_F(Filter, NewfstatatTrapsUnlessItMayBeAboutADescriptor) {
     EXPECT_TRUE(traps(__NR_newfstatat, {u64(AT_FDCWD), 1, 2, 0}));
     EXPECT_TRUE(traps(__NR_newfstatat, {u64(AT_FDCWD), 1, 2, AT_SYMLINK_NOFOLLOW}));

@@ -1,0 +1,40 @@
+// workers.h - the set of workers: starting, waking, stopping all of them, calls that every kernel thread must make
+#pragma once
+#include "runtime/sched/scheduler.h"
+
+namespace ocrun {
+
+inline constexpr u32 kMaxWorkers = 256;
+
+// limit: 0 = as many as CPUs are allowed. Workers beyond the first start when there is work for them.
+void workers_init(KThread* first, u32 limit, void (*start_ticks)());
+u32 workers_started();
+KThread* worker_at(u32 index);
+// Makes the worker look (attend) soon, whatever it does.
+void worker_kick(KThread* t);
+
+// Stop the world: on return every other worker stands still outside of any lock of the runtime. Not from two
+// coroutines at once: the second waits, standing still itself. Follows the rule of fork: only the caller goes on.
+void world_stop();
+void world_go();
+// In the child of a fork: the caller's worker is the only one.
+void workers_after_fork();
+// Around a kernel call that suspends the worker for long.
+void worker_away(bool away);
+
+// A system call that every other worker and helper has to make too (credentials); returns when all have. First error or 0.
+long everywhere(u32 nr, const u64 args[6]);
+// Kernel threads other than workers: begin() keeps new ones from starting and tells how many there are, end() lets them
+// start again and kicks all.
+struct EverywhereHelpers {
+    u32 (*begin)();
+    void (*end)();
+};
+extern EverywhereHelpers g_everywhere_helpers;
+u32 everywhere_generation();
+void everywhere_catch_up(u32* seen);
+
+// What a worker does when a signal, a kick or a tick latched: stands still if asked, catches up with `everywhere`.
+void worker_attend();
+
+}  // namespace ocrun

@@ -1,0 +1,29 @@
+// processes.c - fork, vfork and spawn with exec, natively a matter of a millisecond: the price of shell scripts.
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "bench.h"
+
+static void fork_exit(long n) {
+    while (n--) {
+        pid_t p = fork();
+        if (p == 0) _exit(0);
+        must(waitpid(p, NULL, 0) == p, "waitpid");
+    }
+}
+
+static void spawn_true(long n) {
+    extern char** environ;
+    char* argv[] = {"true", NULL};
+    while (n--) {
+        pid_t p;
+        must(posix_spawn(&p, "/bin/true", NULL, NULL, argv, environ) == 0, "posix_spawn");
+        must(waitpid(p, NULL, 0) == p, "waitpid");
+    }
+}
+
+int main(void) {
+    result("fork_exit_wait", per_call(fork_exit) / 1000, "us");
+    result("spawn_true", per_call(spawn_true) / 1000, "us");
+    return 0;
+}
