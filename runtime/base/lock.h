@@ -31,6 +31,10 @@ public:
         while (word_.exchange(2, std::memory_order_acquire) != 0)
             sys(__NR_futex, &word_, FUTEX_WAIT_PRIVATE, 2, nullptr);
     }
+    bool try_lock() {
+        u32 free = 0;
+        return word_.compare_exchange_strong(free, 1, std::memory_order_acquire);
+    }
     void unlock() {
         if (word_.exchange(0, std::memory_order_release) == 2) sys(__NR_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
     }

@@ -127,6 +127,7 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
     memcpy(job.args, args, sizeof job.args);
     job.c = c;
     job.token = wait_begin(c, true);
+    bool alone;  // not job.done: a helper may have done it before the lock is left
     {
         Locked held(g_lock);
         if (g_tail)
@@ -136,15 +137,15 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
         g_tail = &job;
         // An idle helper that was woken for an earlier job still counts as idle, so compare with all that wait.
         if (++g_queued > g_idle && g_threads < g_threads_max) start_helper();
-        if (!g_threads) {
+        alone = !g_threads;
+        if (alone) {
             // Not one helper can be had: the worker itself blocks, which is slow but right.
             g_head = g_tail = nullptr;
             g_queued--;
-            job.done = true;
         }
         g_posted.fetch_add(1, std::memory_order_release);
     }
-    if (job.done) {
+    if (alone) {
         wake(c, job.token, WakeReason::woken);
         wait_park(c, kNever, what, args[0]);
         return oc_syscall_intr(nr, (long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], (long)args[5]);

@@ -112,8 +112,7 @@ long fork_process(Call& call, const CloneRequest& q) {
     u64 flags = q.flags & ~u64(CLONE_SETTLS);
     if (q.clone3 && q.clone3_bytes > 64) {
         u8 args[256];
-        if (q.clone3_bytes > sizeof args) return -E2BIG;
-        r = copy_from_guest(args, q.clone3, q.clone3_bytes);
+        r = q.clone3_bytes > sizeof args ? -E2BIG : copy_from_guest(args, q.clone3, q.clone3_bytes);
         if (!r) {
             clone_args* a = (clone_args*)args;
             a->flags = flags;

@@ -126,8 +126,11 @@ bool sleeper_exists() { return g_sleeping.load(std::memory_order_seq_cst) != 0; 
 
 bool worker_start_one() {
     if (g_count.load(std::memory_order_relaxed) >= g_limit) return false;
-    Locked held(g_start_lock);
-    return start_worker();
+    // Held through a whole world stop: waiting for it here would be waiting for oneself to stand still.
+    if (!g_start_lock.try_lock()) return false;
+    bool started = start_worker();
+    g_start_lock.unlock();
+    return started;
 }
 
 void sleeper_register(KThread* t) {
@@ -153,7 +156,7 @@ void world_stop() {
     KThread* self = this_thread();
     while (g_world_owned.exchange(true, std::memory_order_acquire)) worker_attend(), sys(__NR_sched_yield);
     // No worker may come into being between the count and the fork.
-    g_start_lock.lock();
+    while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
     u32 others = g_count.load(std::memory_order_relaxed) - 1;
     if (!others) return;
     g_stop.store(1, std::memory_order_seq_cst);
@@ -213,8 +216,8 @@ long everywhere(u32 nr, const u64 args[6]) {
     while (g_everywhere_owned.exchange(true, std::memory_order_acquire)) worker_attend(), sys(__NR_sched_yield);
     KThread* self = this_thread();
     u32 helpers, workers;
+    while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
     {
-        Locked held(g_start_lock);
         workers = g_count.load(std::memory_order_relaxed);
         helpers = g_everywhere_helpers.begin();
         g_everywhere.nr = nr;
@@ -224,6 +227,7 @@ long everywhere(u32 nr, const u64 args[6]) {
         self->everywhere_seen = g_everywhere.generation.fetch_add(1, std::memory_order_release) + 1;
         g_everywhere_helpers.end();
     }
+    g_start_lock.unlock();
     for (u32 left; (left = g_everywhere.left.load(std::memory_order_acquire)) != 0;) {
         for (u32 i = 0; i < workers; i++)
             if (g_workers[i] != self) worker_kick(g_workers[i]);

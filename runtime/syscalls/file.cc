@@ -30,11 +30,9 @@ struct Transfer {
     i64 position;  // -1: the file's own
     u32 flags;     // RWF_*
     IoVector v;
-    u64 bytes;  // of one buffer; kUnknown: to be added up
 };
 
-constexpr u64 kUnknown = ~0ul;
-
+// A call that a terminal's job control may look at.
 long terminal_attempt(Call& call) {
     long r;
     {
@@ -84,11 +82,12 @@ long try_transfer(u32 nr, int fd, const Transfer& t, u64 done) {
     return sys(nr, fd, t.v.data(), t.v.size(), at, 0, t.flags | RWF_NOWAIT);
 }
 
-// A short read of a regular file: the kernel gave what was in the page cache. Natively only the end of the file is short.
+// A short read of a file: the kernel gave what was in the page cache. Natively only the end of the file is short.
 long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     struct stat st;
     i64 end = t.position < 0 ? sys(__NR_lseek, fd, 0, SEEK_CUR) : t.position + got;
-    if (end < 0 || is_error(sys(__NR_fstat, fd, &st)) || !S_ISREG(st.st_mode) || end >= st.st_size) return got;
+    if (end < 0 || is_error(sys(__NR_fstat, fd, &st))) return got;
+    if (!S_ISBLK(st.st_mode) && (!S_ISREG(st.st_mode) || end >= st.st_size)) return got;
     u64 done = u64(got);
     for (long r = got; r > 0 && t.v.advance(u64(r)) && t.v.size(); done += u64(r)) {
         r = try_transfer(__NR_preadv2, fd, t, done);
@@ -104,10 +103,7 @@ long do_read(Call& call, Transfer& t) {
     for (;;) {
         w.arm();
         long r = try_transfer(__NR_preadv2, w.fd(), t, 0);
-        if (r > 0) {
-            u64 wanted = t.bytes == kUnknown ? t.v.total() : t.bytes;
-            return u64(r) < wanted ? read_rest(c, w.fd(), t, r) : r;
-        }
+        if (r > 0) return u64(r) < t.v.total() ? read_rest(c, w.fd(), t, r) : r;
         if (r == -EOPNOTSUPP) {
             Call plain = call;
             r = ask_then_call(plain, w.fd(), POLLIN);
@@ -135,7 +131,7 @@ long try_write(const Transfer& t, u64 done, IoWait& w) {
 long do_write(Call& call, Transfer& t) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLOUT, SO_SNDTIMEO);
-    u64 done = 0;
+    u64 done = 0, total = 0;
     for (;;) {
         w.arm();
         long r = try_write(t, done, w);
@@ -161,10 +157,9 @@ long do_write(Call& call, Transfer& t) {
             if (done) return long(done);
             return r == -EINTR ? w.interrupted() : r;
         }
-        if (!done && u64(r) == t.bytes) return r;
-        if (!done && t.bytes == kUnknown) t.bytes = t.v.total();
+        if (!done) total = t.v.total();
         done += u64(r);
-        if (r == 0 || done >= t.bytes || w.nonblocking() || !t.v.advance(u64(r))) return long(done);
+        if (r == 0 || done >= total || w.nonblocking() || !t.v.advance(u64(r))) return long(done);
     }
 }
 
@@ -174,88 +169,118 @@ bool passes_nowait(u32 flags) { return flags & RWF_NOWAIT; }
 
 long h_read(Call& call) {
     if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
-    Transfer t{-1, 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
 
 long h_readv(Call& call) {
     if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
-    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_pread64(Call& call) {
     if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
-    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
 
 long h_preadv(Call& call) {
     if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
-    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_preadv2(Call& call) {
     u32 flags = u32(call.a[5]);
     if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_RCVTIMEO);
-    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_write(Call& call) {
     if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
     if (long r; proc_write(call, &r)) return r;
-    Transfer t{-1, 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
 }
 
 long h_writev(Call& call) {
     if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
-    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
 
 long h_pwrite64(Call& call) {
     if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
-    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2]), call.a[2]};
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
 }
 
 long h_pwritev(Call& call) {
     if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
-    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
 
 long h_pwritev2(Call& call) {
     u32 flags = u32(call.a[5]);
     if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_SNDTIMEO);
-    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0), kUnknown};
+    Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
 
 // ---- from descriptor to descriptor ---------------------------------------------------------------------------------
 
+namespace {
+
+// sendfile has no non-blocking form: what half of a socket's free buffer holds will hardly block. A part that blocks after
+// all is ended by the next tick.
+u64 sendfile_part(int out, u64 left) {
+    constexpr u64 kLeast = 4096, kMost = 256 * 1024;
+    u32 memory[16] = {};
+    u32 size = sizeof memory;
+    u64 part = 64 * 1024;
+    if (!is_error(sys(__NR_getsockopt, out, SOL_SOCKET, SO_MEMINFO, memory, &size))) {
+        // linux/sock_diag.h
+        constexpr int kWmemAlloc = 2, kSndbuf = 3, kWmemQueued = 5;
+        u32 used = memory[kWmemAlloc] > memory[kWmemQueued] ? memory[kWmemAlloc] : memory[kWmemQueued];
+        part = memory[kSndbuf] > used ? (memory[kSndbuf] - used) / 2 : 0;
+        part = part < kLeast ? kLeast : part > kMost ? kMost : part;
+    }
+    return left < part ? left : part;
+}
+
+}  // namespace
+
 long h_sendfile(Call& call) {
     if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
-    // No non-blocking form: parts of this size whenever the target is writable. A part that blocks after all is ended by
-    // the next tick.
-    constexpr u64 kPart = 64 * 1024;
     Coroutine* c = call.c;
     Call part = call;
     IoWait w(part, 0, EPOLLOUT, SO_SNDTIMEO);
+    bool to_pipe = sys(__NR_fcntl, w.fd(), F_GETPIPE_SZ) > 0;
     u64 done = 0, wanted = call.a[3];
     for (;;) {
         u64 left = wanted - done;
-        part.a[3] = left < kPart ? left : kPart;
         w.arm();
-        long r = ready_now(w.fd(), POLLOUT) ? native_attempt(part) : -EAGAIN;
+        long r = -EAGAIN;
+        if (to_pipe) {
+            r = sys(__NR_splice, call.a[1], call.a[2], w.fd(), nullptr, left, SPLICE_F_NONBLOCK);
+        } else if (ready_now(w.fd(), POLLOUT)) {
+            part.a[3] = sendfile_part(w.fd(), left);
+            r = native_attempt(part);
+        }
         if (r == -EAGAIN) {
             if (done && w.nonblocking()) return long(done);
             r = w.block();
-            if (r == 0) continue;
-            if (r == kNonBlocking || r == kNoReadiness) r = native(part);
+            if (r == 0) {
+                if (done && w.is_socket() && w.error_waits()) return long(done);
+                continue;
+            }
+            if (r == kNonBlocking || r == kNoReadiness) {
+                part.a[3] = left;
+                r = native(part);
+            }
         }
         if (r == kLookAgain) continue;
         if (r < 0) {
@@ -263,7 +288,8 @@ long h_sendfile(Call& call) {
             return done ? long(done) : r == -EINTR ? w.interrupted() : r;
         }
         done += u64(r);
-        if (r == 0 || done >= wanted) return long(done);
+        // A pipe gets what fits at once, as by splice.
+        if (r == 0 || done >= wanted || to_pipe) return long(done);
     }
 }
 

@@ -47,10 +47,10 @@ IoWait* g_waiting[kWaitLists];
 std::atomic<u32> g_waiting_count{0};
 u32 g_waiting_pid;  // the process whose coroutines are in the lists: nobody waits in the child of a fork
 
+// Lock held.
 void forget_parent() {
     if (g_waiting_pid == g_pid) return;
     g_waiting_pid = g_pid;
-    g_waiting_lock.reset();
     g_waiting_count.store(0, std::memory_order_relaxed);
     for (IoWait*& list : g_waiting) list = nullptr;
 }
@@ -58,8 +58,9 @@ void forget_parent() {
 }  // namespace
 
 void io_wait_keep_files(unsigned first, unsigned last) {
-    if (g_waiting_pid != g_pid || !g_waiting_count.load(std::memory_order_relaxed)) return;
+    if (!g_waiting_count.load(std::memory_order_relaxed)) return;
     Locked held(g_waiting_lock);
+    forget_parent();
     for (IoWait* list : g_waiting)
         for (IoWait* w = list; w; w = w->next_) {
             if (unsigned(w->fd_) < first || unsigned(w->fd_) > last || w->kept_ >= 0) continue;
@@ -74,6 +75,7 @@ IoWait::~IoWait() {
     if (!own_fd_) return;
     fd_forget(fd_);
     sys(__NR_close, fd_);
+    call_.a[index_] = number_;
 }
 
 void IoWait::look() {
@@ -112,9 +114,9 @@ long IoWait::block() {
     if (timed_out_) return -EAGAIN;
     if (signal_pending(call_.c)) return interrupted();
     IoWait** list = &g_waiting[unsigned(fd_) % kWaitLists];
-    forget_parent();
     {
         Locked held(g_waiting_lock);
+        forget_parent();
         next_ = *list;
         *list = this;
         g_waiting_count.fetch_add(1, std::memory_order_relaxed);

@@ -54,6 +54,7 @@ private:
 
     Call& call_;
     int index_;
+    u64 number_ = call_.a[index_];  // as the guest gave it
     int fd_;
     u32 events_;
     int timeout_option_;
