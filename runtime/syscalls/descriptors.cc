@@ -1,8 +1,8 @@
 // descriptors.cc - opening, closing and duplicating descriptors; looking at files by path
 //
-// The runtime's own descriptors (base/hidden_fds.h) do not exist for the guest. Before a number changes its meaning the
-// readiness table forgets it. Paths below /proc that name the process itself are answered for the guest (proc_self.h).
-// Opening a FIFO may wait for its other end: a helper does it; everything else is opened on the spot.
+// The runtime's own descriptors (base/hidden_fds.h) do not exist for the guest. Before a number changes its meaning
+// the readiness table forgets it. Paths below /proc that name the process itself are answered for the guest
+// (proc_self.h). Opening a FIFO may wait for its other end: a helper does it; everything else is opened on the spot.
 // Follows open(2), openat2(2), close(2), close_range(2), dup(2), stat(2), readlink(2), access(2), fifo(7).
 #include <asm/errno.h>
 #include <fcntl.h>
@@ -19,7 +19,8 @@
 
 namespace ocrun {
 
-// ---- numbers ---------------------------------------------------------------------------------------------------------
+// ---- numbers
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -51,9 +52,15 @@ long replace(Call& call) {
 
 }  // namespace
 
-long h_dup(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
-long h_dup2(Call& call) { return replace(call); }
-long h_dup3(Call& call) { return replace(call); }
+long h_dup(Call& call) {
+    return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
+}
+long h_dup2(Call& call) {
+    return replace(call);
+}
+long h_dup3(Call& call) {
+    return replace(call);
+}
 
 long h_close_range(Call& call) {
     u32 first = u32(call.a[0]), last = u32(call.a[1]), flags = u32(call.a[2]);
@@ -67,7 +74,8 @@ long h_close_range(Call& call) {
     return hidden_fds_close_range(first, last, flags);
 }
 
-// ---- opening ---------------------------------------------------------------------------------------------------------
+// ---- opening
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -107,14 +115,21 @@ long open_path(Call& call, int path_index, u64 flags) {
     }
     if (!g_multi) return blocking_native(call, kRestartSys);
     int dirfd = path_index ? int(call.a[path_index - 1]) : AT_FDCWD;
-    return may_wait(dirfd, call.a[path_index], flags) ? blocking_call(call, kRestartSys, "open of a FIFO") : native(call);
+    return may_wait(dirfd, call.a[path_index], flags) ? blocking_call(call, kRestartSys, "open of a FIFO")
+                                                      : native(call);
 }
 
 }  // namespace
 
-long h_open(Call& call) { return open_path(call, 0, u32(call.a[1])); }
-long h_creat(Call& call) { return open_path(call, 0, O_CREAT | O_WRONLY | O_TRUNC); }
-long h_openat(Call& call) { return open_path(call, 1, u32(call.a[2])); }
+long h_open(Call& call) {
+    return open_path(call, 0, u32(call.a[1]));
+}
+long h_creat(Call& call) {
+    return open_path(call, 0, O_CREAT | O_WRONLY | O_TRUNC);
+}
+long h_openat(Call& call) {
+    return open_path(call, 1, u32(call.a[2]));
+}
 
 long h_openat2(Call& call) {
     open_how how{};
@@ -124,7 +139,8 @@ long h_openat2(Call& call) {
     return open_path(call, 1, how.flags);
 }
 
-// ---- looking ---------------------------------------------------------------------------------------------------------
+// ---- looking
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -171,18 +187,42 @@ long read_link(Call& call, int path_index) {
 
 }  // namespace
 
-long h_stat(Call& call) { return look_at(call, 0, true); }
-long h_lstat(Call& call) { return look_at(call, 0, false); }
-long h_access(Call& call) { return look_at(call, 0, true); }
-long h_fstat(Call& call) { return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call); }
-long h_newfstatat(Call& call) { return look_at_descriptor_or_path(call, call.a[3]); }
-long h_statx(Call& call) { return look_at_descriptor_or_path(call, call.a[2]); }
-long h_faccessat(Call& call) { return look_at(call, 1, true); }
-long h_faccessat2(Call& call) { return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW)); }
-long h_readlink(Call& call) { return read_link(call, 0); }
-long h_readlinkat(Call& call) { return read_link(call, 1); }
+long h_stat(Call& call) {
+    return look_at(call, 0, true);
+}
+long h_lstat(Call& call) {
+    return look_at(call, 0, false);
+}
+long h_access(Call& call) {
+    return look_at(call, 0, true);
+}
+long h_fstat(Call& call) {
+    return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
+}
+long h_newfstatat(Call& call) {
+    return look_at_descriptor_or_path(call, call.a[3]);
+}
+long h_statx(Call& call) {
+    return look_at_descriptor_or_path(call, call.a[2]);
+}
+long h_faccessat(Call& call) {
+    return look_at(call, 1, true);
+}
+long h_faccessat2(Call& call) {
+    return look_at(call, 1, !(call.a[3] & AT_SYMLINK_NOFOLLOW));
+}
+long h_readlink(Call& call) {
+    return read_link(call, 0);
+}
+long h_readlinkat(Call& call) {
+    return read_link(call, 1);
+}
 
-long h_getdents(Call& call) { return proc_getdents(call); }
-long h_getdents64(Call& call) { return proc_getdents(call); }
+long h_getdents(Call& call) {
+    return proc_getdents(call);
+}
+long h_getdents64(Call& call) {
+    return proc_getdents(call);
+}
 
 }  // namespace ocrun

@@ -1,9 +1,9 @@
 // file.cc - reads and writes of every kind, moving data between descriptors, locks on files, syncs
 //
-// Alone in its process a coroutine just blocks in the kernel. Otherwise a transfer is tried with RWF_NOWAIT; what does not
-// know that flag (ttys, inotify, page-cache writes ...) is asked by poll first and then called natively. Reads that miss
-// the page cache, and calls with no non-blocking form, go to a helper.
-// Follows read(2), write(2), readv(2), sendfile(2), splice(2), flock(2), fcntl(2), termios(3).
+// Alone in its process a coroutine just blocks in the kernel. Otherwise a transfer is tried with RWF_NOWAIT; what
+// does not know that flag (ttys, inotify, page-cache writes ...) is asked by poll first and then called natively.
+// Reads that miss the page cache, and calls with no non-blocking form, go to a helper. Follows read(2), write(2),
+// readv(2), sendfile(2), splice(2), flock(2), fcntl(2), termios(3).
 #include <asm/errno.h>
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -32,19 +32,6 @@ struct Transfer {
     IoVector v;
 };
 
-// A call that a terminal's job control may look at.
-long terminal_attempt(Call& call) {
-    long r;
-    {
-        TtySignals as_the_guest(call.c);
-        attend();
-        r = native_interruptible(call);
-    }
-    if (r != -EINTR) return r;
-    attend();
-    return signal_pending(call.c) ? -EINTR : kLookAgain;
-}
-
 enum class Tty : u8 { no, park, native_now, helper };
 
 // A terminal that is not ready: may a coroutine wait for readiness?
@@ -53,7 +40,8 @@ Tty tty_wait(int fd, bool reads) {
     if (is_error(sys(__NR_ioctl, fd, TCGETS, &t))) return Tty::no;
     // A background process must reach the kernel, which stops it or gives EIO.
     i32 foreground;
-    if (!is_error(sys(__NR_ioctl, fd, TIOCGPGRP, &foreground)) && foreground != i32(sys(__NR_getpgid, 0))) return Tty::native_now;
+    if (!is_error(sys(__NR_ioctl, fd, TIOCGPGRP, &foreground)) && foreground != i32(sys(__NR_getpgid, 0)))
+        return Tty::native_now;
     if (reads && !(t.c_lflag & ICANON)) {
         // Timed or polling reads end without input (termios(3), "noncanonical mode").
         if (t.c_cc[VTIME]) return Tty::helper;
@@ -64,11 +52,14 @@ Tty tty_wait(int fd, bool reads) {
 
 // For descriptors that do not know RWF_NOWAIT. -EAGAIN: wait for readiness.
 long ask_then_call(Call& plain, int fd, short events) {
-    if (ready_now(fd, events)) return terminal_attempt(plain);
+    if (ready_now(fd, events)) return native_attempt(plain);
     switch (tty_wait(fd, events & POLLIN)) {
-        case Tty::native_now: return terminal_attempt(plain);
-        case Tty::helper: return blocking_call(plain, -EINTR, "terminal");
-        default: return -EAGAIN;
+        case Tty::native_now:
+            return native_attempt(plain);
+        case Tty::helper:
+            return blocking_call(plain, -EINTR, "terminal");
+        default:
+            return -EAGAIN;
     }
 }
 
@@ -163,7 +154,9 @@ long do_write(Call& call, Transfer& t) {
     }
 }
 
-bool passes_nowait(u32 flags) { return flags & RWF_NOWAIT; }
+bool passes_nowait(u32 flags) {
+    return flags & RWF_NOWAIT;
+}
 
 }  // namespace
 
@@ -230,12 +223,13 @@ long h_pwritev2(Call& call) {
     return do_write(call, t);
 }
 
-// ---- from descriptor to descriptor ---------------------------------------------------------------------------------
+// ---- from descriptor to descriptor
+// ---------------------------------------------------------------------------------
 
 namespace {
 
-// sendfile has no non-blocking form: what half of a socket's free buffer holds will hardly block. A part that blocks after
-// all is ended by the next tick.
+// sendfile has no non-blocking form: what half of a socket's free buffer holds will hardly block. A part that blocks
+// after all is ended by the next tick.
 u64 sendfile_part(int out, u64 left) {
     constexpr u64 kLeast = 4096, kMost = 256 * 1024;
     u32 memory[16] = {};
@@ -333,8 +327,12 @@ long splice_like(Call& call, int in_index, int out_index, int flags_index) {
 
 }  // namespace
 
-long h_splice(Call& call) { return splice_like(call, 0, 2, 5); }
-long h_tee(Call& call) { return splice_like(call, 0, 1, 3); }
+long h_splice(Call& call) {
+    return splice_like(call, 0, 2, 5);
+}
+long h_tee(Call& call) {
+    return splice_like(call, 0, 1, 3);
+}
 
 long h_vmsplice(Call& call) {
     // The direction is that of the pipe's end.
@@ -352,10 +350,15 @@ long h_copy_file_range(Call& call) {
     return raise_write_signal(call.c, blocking_call(call, kRestartSys, "copy_file_range"));
 }
 
-long h_fsync(Call& call) { return blocking_call(call, kRestartSys, "fsync"); }
-long h_fdatasync(Call& call) { return blocking_call(call, kRestartSys, "fdatasync"); }
+long h_fsync(Call& call) {
+    return blocking_call(call, kRestartSys, "fsync");
+}
+long h_fdatasync(Call& call) {
+    return blocking_call(call, kRestartSys, "fdatasync");
+}
 
-// ---- locks, duplicates, terminals ----------------------------------------------------------------------------------
+// ---- locks, duplicates, terminals
+// ----------------------------------------------------------------------------------
 
 long h_flock(Call& call) {
     if (!g_multi || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
@@ -384,9 +387,12 @@ long wait_for_lock(Call& call, u64 without_waiting) {
 
 long h_fcntl(Call& call) {
     switch (u32(call.a[1])) {
-        case F_SETLKW: return wait_for_lock(call, F_SETLK);
-        case F_OFD_SETLKW: return wait_for_lock(call, F_OFD_SETLK);
-        default: return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
+        case F_SETLKW:
+            return wait_for_lock(call, F_SETLK);
+        case F_OFD_SETLKW:
+            return wait_for_lock(call, F_OFD_SETLK);
+        default:
+            return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
     }
 }
 
@@ -411,7 +417,7 @@ long h_ioctl(Call& call) {
             return native(call);
     }
     for (;;) {
-        long r = terminal_attempt(call);
+        long r = native_attempt(call);
         if (r == -EINTR) return kRestartSys;
         if (r != kLookAgain) return r;
         if (g_multi) yield_now(call.c);

@@ -61,8 +61,10 @@ void io_wait_keep_files(unsigned first, unsigned last) {
     if (!g_waiting_count.load(std::memory_order_relaxed)) return;
     Locked held(g_waiting_lock);
     forget_parent();
-    for (IoWait* list : g_waiting)
-        for (IoWait* w = list; w; w = w->next_) {
+    // One number is in one list; thousands of threads may be waiting in the others.
+    u32 from = first == last ? first % kWaitLists : 0, lists = first == last ? 1 : kWaitLists;
+    for (u32 i = from; i < from + lists; i++)
+        for (IoWait* w = g_waiting[i]; w; w = w->next_) {
             if (unsigned(w->fd_) < first || unsigned(w->fd_) > last || w->kept_ >= 0) continue;
             // Beyond the runtime's own numbers, where no program counts on the next free one. Without room the waiter
             // finds its number closed.
@@ -139,40 +141,43 @@ long IoWait::block() {
         r = 0;
     }
     if (r != 0 && r != -EBADF) return kNoReadiness;  // a closed number: the next try says so
-    // As in the kernel, what came at the last moment still counts: one more try after a signal and after the deadline.
+    // As in the kernel, what came at the last moment still counts: one more try after a signal and after the
+    // deadline.
     if (why == WakeReason::timeout) timed_out_ = true;
     return 0;
 }
 
-TtySignals::TtySignals(Coroutine* c) : host_(this_thread()->host_mask), changed_(false) {
-    u64 wanted = c->mask;
+long native_as_guest(Call& call) {
+    u64 host = this_thread()->host_mask, wanted = call.c->mask;
     for (int sig : {SIGTTIN, SIGTTOU})
         if (g_actions[sig].handler == (u64)SIG_IGN) wanted |= signal_bit(sig);
-    wanted &= signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
-    if (!(wanted & ~host_)) return;
-    changed_ = true;
-    host_set_mask(host_ | wanted);
-}
-
-TtySignals::~TtySignals() {
-    if (changed_) host_set_mask(host_);
+    wanted &= (signal_bit(SIGTTIN) | signal_bit(SIGTTOU)) & ~host;
+    if (!wanted) return native_interruptible(call);
+    // Nothing may look at latched signals in between: that may set the mask.
+    host_set_mask(host | wanted);
+    long r = native_interruptible(call);
+    host_set_mask(host);
+    return r;
 }
 
 long blocking_io(Call& call, int timeout_option) {
-    TtySignals as_the_guest(call.c);
-    long r = blocking_native(call, kRestartSys);
-    bool socket;
-    if (r == kRestartSys && socket_deadline(int(call.a[0]), timeout_option, &socket) != kNever) return -EINTR;
-    return r;
+    for (;;) {
+        long r = native_as_guest(call);
+        if (r != -EINTR) return r;
+        attend();
+        if (!signal_pending(call.c)) continue;
+        bool socket;
+        return socket_deadline(int(call.a[0]), timeout_option, &socket) == kNever ? kRestartSys : -EINTR;
+    }
 }
 
 long native_attempt(Call& call) {
     attend();
-    long r = native_interruptible(call);
+    long r = native_as_guest(call);
     if (r != -EINTR) return r;
     attend();
     if (signal_pending(call.c)) return -EINTR;
-    if (this_thread()->need_resched.load(std::memory_order_relaxed)) {
+    if (g_multi && this_thread()->need_resched.load(std::memory_order_relaxed)) {
         this_thread()->need_resched.store(false, std::memory_order_relaxed);
         yield_now(call.c);
     }
@@ -181,10 +186,12 @@ long native_attempt(Call& call) {
 
 namespace {
 
-int write_signal(long result) { return result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0; }
+int write_signal(long result) {
+    return result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0;
+}
 
-// Takes the signal that the kernel raised by itself out of this thread's latch. The handler only appends behind latch_in,
-// so what is before it may be moved.
+// Takes the signal that the kernel raised by itself out of this thread's latch. The handler only appends behind
+// latch_in, so what is before it may be moved.
 bool take_latched(int sig, siginfo_t* info) {
     KThread* t = this_thread();
     u32 in = t->latch_in.load(std::memory_order_acquire), out = t->latch_out.load(std::memory_order_relaxed);

@@ -21,8 +21,8 @@ bool ready_now(int fd, short events);
 
 // One call in wait for one descriptor. Lives on the runtime stack of the coroutine that makes the call.
 //
-// A call that waits keeps its file, whoever closes the number meanwhile, as a call in the kernel does: the closing thread
-// gives every waiter a descriptor of its own (io_wait_keep_files), and the call goes on with that.
+// A call that waits keeps its file, whoever closes the number meanwhile, as a call in the kernel does: the closing
+// thread gives every waiter a descriptor of its own (io_wait_keep_files), and the call goes on with that.
 class IoWait {
 public:
     // The descriptor is argument `index` of the call. timeout_option: SO_RCVTIMEO or SO_SNDTIMEO.
@@ -36,8 +36,8 @@ public:
     int fd() const { return fd_; }
     // Before every try, so that an event between the try and the wait is not lost.
     void arm() { seen_ = fd_sequence(fd_); }
-    // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or the
-    // code for an interruption.
+    // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or
+    // the code for an interruption.
     long block();
     // The time-out begins anew.
     void begin_again() { looked_ = timed_out_ = false; }
@@ -67,32 +67,24 @@ private:
 
 // The numbers are about to be closed or replaced.
 void io_wait_keep_files(unsigned first, unsigned last);
-// Time-out of a socket as a deadline from now; kNever when there is none or fd is not a socket (then *socket is false).
+// Time-out of a socket as a deadline from now; kNever when there is none or fd is not a socket (then *socket is
+// false).
 u64 socket_deadline(int fd, int option, bool* socket);
-
-// Job control asks the calling kernel thread whether SIGTTIN and SIGTTOU are blocked or ignored (tty_check_change in the
-// kernel). Where the host's state differs from the guest's, both mean "blocked" while one of these exists.
-class TtySignals {
-public:
-    explicit TtySignals(Coroutine* c);
-    ~TtySignals();
-    TtySignals(const TtySignals&) = delete;
-    TtySignals& operator=(const TtySignals&) = delete;
-
-private:
-    u64 host_;
-    bool changed_;
-};
 
 // Single mode: the kernel blocks the lone coroutine; a socket with a time-out does not restart.
 long blocking_io(Call& call, int timeout_option);
 
-// Multi mode: the call on this worker, when it is expected not to block. kLookAgain after a tick, -EINTR with a signal
-// pending, else the kernel's answer.
+// Multi mode: the call on this worker, when it is expected not to block. kLookAgain after a tick, -EINTR with a
+// signal pending, else the kernel's answer.
 long native_attempt(Call& call);
 
-// A write that failed with EPIPE (EFBIG) raised SIGPIPE (SIGXFSZ) in this kernel thread: it is the calling coroutine's.
-// Returns `result`.
+// The call in the kernel of this thread, ended early (-EINTR) by a latched signal, for descriptors that may be
+// terminals. Job control asks the kernel thread whether SIGTTIN and SIGTTOU are blocked or ignored (tty_check_change
+// in the kernel); during the call they are blocked when the guest blocks or ignores them.
+long native_as_guest(Call& call);
+
+// A write that failed with EPIPE (EFBIG) raised SIGPIPE (SIGXFSZ) in this kernel thread: it is the calling
+// coroutine's. Returns `result`.
 long claim_write_signal(Coroutine* c, long result);
 // The same for a call that a helper made: there the signal stayed pending for ever.
 long raise_write_signal(Coroutine* c, long result);

@@ -1,7 +1,8 @@
 // ipc.cc - message queues, semaphores, kernel AIO and io_uring: tried without waiting, else left to a helper
 //
-// None of them has a readiness that a poll could wait for (but POSIX queues, whose notifications depend on a reader that
-// really waits in the kernel). Follows msgop(2), semop(2), mq_send(3), mq_receive(3), io_getevents(2), io_uring_enter(2).
+// None of them has a readiness that a poll could wait for (but POSIX queues, whose notifications depend on a reader
+// that really waits in the kernel). Follows msgop(2), semop(2), mq_send(3), mq_receive(3), io_getevents(2),
+// io_uring_enter(2).
 #include <asm/errno.h>
 #include <linux/io_uring.h>
 #include <time.h>
@@ -15,7 +16,8 @@ namespace {
 
 constexpr u64 kIpcNowait = 04000;  // IPC_NOWAIT, linux/ipc.h
 
-// A call with a relative time-out in argument `index`: what is repeated after a signal without effect waits for the rest.
+// A call with a relative time-out in argument `index`: what is repeated after a signal without effect waits for the
+// rest.
 long blocking_with_timeout(Call& call, int index, long interrupted, const char* what) {
     if (!call.a[index]) return blocking_call(call, interrupted, what);
     Timespec64 t;
@@ -116,8 +118,12 @@ long queue_call(Call& call, const char* what) {
 
 }  // namespace
 
-long h_mq_timedsend(Call& call) { return queue_call(call, "mq_timedsend"); }
-long h_mq_timedreceive(Call& call) { return queue_call(call, "mq_timedreceive"); }
+long h_mq_timedsend(Call& call) {
+    return queue_call(call, "mq_timedsend");
+}
+long h_mq_timedreceive(Call& call) {
+    return queue_call(call, "mq_timedreceive");
+}
 
 namespace {
 
@@ -145,7 +151,9 @@ long aio_events(Call& call) {
 
 }  // namespace
 
-long h_io_getevents(Call& call) { return aio_events(call); }
+long h_io_getevents(Call& call) {
+    return aio_events(call);
+}
 
 long h_io_pgetevents(Call& call) {
     if (!call.a[5]) return aio_events(call);

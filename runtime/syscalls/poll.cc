@@ -1,10 +1,10 @@
 // poll.cc - poll, ppoll, select, pselect6 and the epoll_wait family
 //
-// Alone in its process a coroutine waits in the kernel. Otherwise the kernel is asked with a time-out of zero, and while
-// nothing is ready the coroutine is linked to every descriptor (io/readiness.h) and parks; each wake asks again. Time-outs
-// are deadlines on the monotonic clock. A mask given with the call is in effect only while it waits: what is ready at once
-// is returned before a signal is looked at, as the kernel does it.
-// Follows poll(2), select(2), epoll_wait(2), signal(7); fs/select.c for what is written back.
+// Alone in its process a coroutine waits in the kernel. Otherwise the kernel is asked with a time-out of zero, and
+// while nothing is ready the coroutine is linked to every descriptor (io/readiness.h) and parks; each wake asks
+// again. Time-outs are deadlines on the monotonic clock. A mask given with the call is in effect only while it waits:
+// what is ready at once is returned before a signal is looked at, as the kernel does it. Follows poll(2), select(2),
+// epoll_wait(2), signal(7); fs/select.c for what is written back.
 #include <asm/errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -62,11 +62,16 @@ public:
             w.c = c;
             w.token = token;
             switch (fd_link(&w, entries_[linked].seen)) {
-                case 0: break;
-                case -EPERM: break;  // a regular file: what is not ready now never will be
+                case 0:
+                    break;
+                case -EPERM:
+                    break;  // a regular file: what is not ready now never will be
                 case 1:
-                case -EBADF: moved = true; break;
-                default: possible = false;
+                case -EBADF:
+                    moved = true;
+                    break;
+                default:
+                    possible = false;
             }
         }
         if (moved || !possible) wake(c, token, WakeReason::woken);
@@ -173,7 +178,8 @@ u64 milliseconds_deadline(Coroutine* c, i32 ms) {
     return now_ns() + u64(ms) * 1000000;
 }
 
-// ---- poll ------------------------------------------------------------------------------------------------------------
+// ---- poll
+// ------------------------------------------------------------------------------------------------------------
 
 u32 epoll_events(short events) {
     u32 e = 0;
@@ -207,7 +213,8 @@ long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mas
     apply(c, mask);
     if (g_multi) {
         WaitSet set;
-        long r = wait_for_any(c, deadline_ns, "poll", set, ask, [&](WaitSet& s) { return collect_pollfds(s, guest, n); });
+        long r =
+            wait_for_any(c, deadline_ns, "poll", set, ask, [&](WaitSet& s) { return collect_pollfds(s, guest, n); });
         if (r != kNoReadiness) return r;
     }
     for (;;) {
@@ -239,7 +246,8 @@ namespace {
 
 // Writes back what is left of a relative time-out; a zero time-out is left alone (fs/select.c, poll_select_finish).
 long finish_timespec(u64 guest, const Timespec64& asked, u64 deadline_ns, long r) {
-    if (guest && (asked.tv_sec || asked.tv_nsec) && put_guest((void*)guest, remaining(deadline_ns)) && r == kRestartNoHand)
+    if (guest && (asked.tv_sec || asked.tv_nsec) && put_guest((void*)guest, remaining(deadline_ns)) &&
+        r == kRestartNoHand)
         return -EINTR;
     return r;
 }
@@ -268,7 +276,8 @@ long h_ppoll(Call& call) {
     return leave(c, finish_timespec(call.a[2], t.asked, t.deadline_ns, r == -EINTR ? kRestartNoHand : r));
 }
 
-// ---- select ----------------------------------------------------------------------------------------------------------
+// ---- select
+// ----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -375,10 +384,15 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
     while (r == kNoReadiness) {
         sets.answer_from_asked();
         Timespec64 left = deadline_ns == kNever ? Timespec64{} : remaining(deadline_ns);
-        u64 args[6] = {u64(sets.n()), sets.answer_address(0), sets.answer_address(1), sets.answer_address(2),
-                       deadline_ns == kNever ? 0 : u64(&left), 0};
+        u64 args[6] = {u64(sets.n()),
+                       sets.answer_address(0),
+                       sets.answer_address(1),
+                       sets.answer_address(2),
+                       deadline_ns == kNever ? 0 : u64(&left),
+                       0};
         r = g_multi ? offload_call(c, __NR_pselect6, args, "select")
-                    : oc_syscall_intr(__NR_pselect6, (long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], 0);
+                    : oc_syscall_intr(__NR_pselect6, (long)args[0], (long)args[1], (long)args[2], (long)args[3],
+                                      (long)args[4], 0);
         if (r == -EINTR && goes_on(c)) r = kNoReadiness;
     }
     if (r >= 0 && sets.write()) r = -EFAULT;
@@ -420,7 +434,8 @@ long h_pselect6(Call& call) {
     return leave(call.c, finish_timespec(call.a[4], t.asked, t.deadline_ns, r));
 }
 
-// ---- epoll -----------------------------------------------------------------------------------------------------------
+// ---- epoll
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 

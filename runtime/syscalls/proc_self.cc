@@ -108,7 +108,8 @@ void proc_path(Coroutine* c, u64 guest_path, ProcPath* out) {
         kind = ProcKind::thread_stat;
     } else {
         const char* name = p;
-        if ((take(&name, "fd") || take(&name, "fdinfo")) && take_number(&name, &number) && !*name && is_hidden_fd(long(number))) {
+        if ((take(&name, "fd") || take(&name, "fdinfo")) && take_number(&name, &number) && !*name &&
+            is_hidden_fd(long(number))) {
             out->kind = ProcKind::absent;
             return;
         }
@@ -120,7 +121,8 @@ void proc_path(Coroutine* c, u64 guest_path, ProcPath* out) {
     out->instead = out->path;
 }
 
-// ---- texts -----------------------------------------------------------------------------------------------------------
+// ---- texts
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -321,14 +323,17 @@ void proc_forget(int fd) {
     g_named_count.store(kept, std::memory_order_release);
 }
 
-// ---- listings --------------------------------------------------------------------------------------------------------
+// ---- listings
+// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
 // Heads of struct linux_dirent64 and of the older struct linux_dirent, whose type is the last byte of the record.
 constexpr size_t kName64 = 19, kNameOld = 18;
 
-size_t name_offset(const Call& call) { return call.nr == __NR_getdents64 ? kName64 : kNameOld; }
+size_t name_offset(const Call& call) {
+    return call.nr == __NR_getdents64 ? kName64 : kNameOld;
+}
 
 u16 record_bytes(const char* record) {
     u16 n;
@@ -389,8 +394,8 @@ void sort(u32* v, size_t n) {
     }
 }
 
-// One directory a coroutine. The description's own offset is the place in the listing: 0 and 1 for "." and "..", then the
-// last thread id given plus one, so threads may come and go meanwhile and rewinddir works.
+// One directory a coroutine. The description's own offset is the place in the listing: 0 and 1 for "." and "..", then
+// the last thread id given plus one, so threads may come and go meanwhile and rewinddir works.
 long list_tasks(Call& call) {
     int fd = int(call.a[0]);
     long position = sys(__NR_lseek, fd, 0, SEEK_CUR);
@@ -469,7 +474,9 @@ long proc_getdents(Call& call) {
     if (n <= 0) return native(call);
     link[n] = 0;
     // The directory's full path; the mount point may be another than /proc, so it is read from its end.
-    const char* p = text_ends_with(link, "/task") || text_ends_with(link, "/fd") || text_ends_with(link, "/fdinfo") ? link : nullptr;
+    const char* p = text_ends_with(link, "/task") || text_ends_with(link, "/fd") || text_ends_with(link, "/fdinfo")
+                        ? link
+                        : nullptr;
     if (!p || !text_starts_with(p, "/proc/")) return native(call);
     p += 6;
     u64 pid;

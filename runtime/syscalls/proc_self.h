@@ -1,28 +1,28 @@
 // proc_self.h - what /proc says about a guest whose threads are coroutines in ocrun's process
 //
-// The kernel knows ocrun's executable, the runtime's descriptors and kernel threads; the guest shall see its own: exe is
-// the program, fd/ lists no hidden descriptor, task/ has one directory a coroutine, status has the guest's signals and
-// thread count. Covered are absolute paths below /proc/self, /proc/thread-self, /proc/<own pid>, /proc/<own tid>, and
-// listings by whatever way the directory was opened. Follows proc(5).
+// The kernel knows ocrun's executable, the runtime's descriptors and kernel threads; the guest shall see its own: exe
+// is the program, fd/ lists no hidden descriptor, task/ has one directory a coroutine, status has the guest's signals
+// and thread count. Covered are absolute paths below /proc/self, /proc/thread-self, /proc/<own pid>, /proc/<own tid>,
+// and listings by whatever way the directory was opened. Follows proc(5).
 #pragma once
 #include "runtime/syscalls/call.h"
 
 namespace ocrun {
 
 enum class ProcKind : u8 {
-    none,          // nothing special: the guest's own path
-    exe,           // the program's file
-    absent,        // a hidden descriptor: no such file
-    thread_self,   // the link /proc/thread-self itself
-    thread,        // a thread's directory or something in it: `instead` is the same of the main thread
-    thread_comm,   // as thread; opened, it is a text of ours
+    none,         // nothing special: the guest's own path
+    exe,          // the program's file
+    absent,       // a hidden descriptor: no such file
+    thread_self,  // the link /proc/thread-self itself
+    thread,       // a thread's directory or something in it: `instead` is the same of the main thread
+    thread_comm,  // as thread; opened, it is a text of ours
     thread_stat,
     status,
 };
 
 struct ProcPath {
     ProcKind kind = ProcKind::none;
-    u32 tid = 0;  // whose
+    u32 tid = 0;                    // whose
     const char* instead = nullptr;  // what the kernel is asked in its place: kinds exe, thread, thread_*, status
     char path[160];
 };

@@ -1,8 +1,8 @@
 // socket.cc - connect, accept, send and receive in all their forms
 //
-// MSG_DONTWAIT makes one call non-blocking; accept and connect have no such form: accept asks poll first, a TCP connect is
-// begun by the kernel and waited for by readiness. Sends on a stream go on until everything is taken, as the kernel does.
-// Follows connect(2), accept(2), send(2), recv(2), recvmmsg(2), socket(7), tcp(7), unix(7).
+// MSG_DONTWAIT makes one call non-blocking; accept and connect have no such form: accept asks poll first, a TCP
+// connect is begun by the kernel and waited for by readiness. Sends on a stream go on until everything is taken, as
+// the kernel does. Follows connect(2), accept(2), send(2), recv(2), recvmmsg(2), socket(7), tcp(7), unix(7).
 #include <asm/errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -27,14 +27,19 @@ int socket_option(int fd, int option) {
     return value;
 }
 
-bool is_stream(int fd) { return socket_option(fd, SO_TYPE) == SOCK_STREAM; }
+bool is_stream(int fd) {
+    return socket_option(fd, SO_TYPE) == SOCK_STREAM;
+}
 
 // An unconnected local datagram waits for room in the receiver's queue, which no poll of the sender's socket reports.
-bool waits_for_receiver(int fd, bool has_name) { return has_name && socket_option(fd, SO_DOMAIN) == AF_UNIX; }
+bool waits_for_receiver(int fd, bool has_name) {
+    return has_name && socket_option(fd, SO_DOMAIN) == AF_UNIX;
+}
 
 }  // namespace
 
-// ---- connections -----------------------------------------------------------------------------------------------------
+// ---- connections
+// -----------------------------------------------------------------------------------------------------
 
 long h_accept4(Call& call) {
     if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
@@ -56,7 +61,9 @@ long h_accept4(Call& call) {
     }
 }
 
-long h_accept(Call& call) { return h_accept4(call); }
+long h_accept(Call& call) {
+    return h_accept4(call);
+}
 
 long h_connect(Call& call) {
     if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
@@ -87,7 +94,8 @@ long h_connect(Call& call) {
     }
 }
 
-// ---- sending ---------------------------------------------------------------------------------------------------------
+// ---- sending
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -175,7 +183,8 @@ long h_sendmmsg(Call& call) {
     if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
     if (count > kMaxMessages) count = kMaxMessages;
     u64 sent = 0;
-    // Datagrams are sent whole or not: as many as go at once. A stream's short part must not be followed by the next message.
+    // Datagrams are sent whole or not: as many as go at once. A stream's short part must not be followed by the next
+    // message.
     if (!is_stream(fd)) {
         long r = sys(__NR_sendmmsg, fd, call.a[1], count, flags | MSG_DONTWAIT);
         if (r != -EAGAIN && r <= 0) return claim_write_signal(call.c, r);
@@ -190,7 +199,8 @@ long h_sendmmsg(Call& call) {
     return long(sent);
 }
 
-// ---- receiving -------------------------------------------------------------------------------------------------------
+// ---- receiving
+// -------------------------------------------------------------------------------------------------------
 
 long h_recvfrom(Call& call) {
     if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
@@ -200,7 +210,8 @@ long h_recvfrom(Call& call) {
     u64 done = 0;
     for (;;) {
         w.arm();
-        long r = sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
+        long r = sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4],
+                     call.a[5]);
         if (r == -EAGAIN) {
             r = w.block();
             if (r == 0) {
@@ -223,8 +234,8 @@ long h_recvfrom(Call& call) {
 
 namespace {
 
-// The rest of a MSG_WAITALL receive of which `got` bytes came. `asked` is the header as it was before the first part; what
-// the kernel reports with the rest goes to the guest's.
+// The rest of a MSG_WAITALL receive of which `got` bytes came. `asked` is the header as it was before the first part;
+// what the kernel reports with the rest goes to the guest's.
 long receive_rest(u64 message, const msghdr& asked, u64 flags, long got, IoWait& w) {
     u64 reported;
     if (get_guest(&reported, (void*)(message + offsetof(msghdr, msg_controllen)))) return got;
@@ -265,8 +276,7 @@ long receive_message(Call& call, u64 message, u64 flags) {
     for (;;) {
         w.arm();
         long r = sys(__NR_recvmsg, w.fd(), message, flags | MSG_DONTWAIT);
-        if (r > 0 && all && is_stream(w.fd()) && !w.nonblocking())
-            return receive_rest(message, asked, flags, r, w);
+        if (r > 0 && all && is_stream(w.fd()) && !w.nonblocking()) return receive_rest(message, asked, flags, r, w);
         if (r != -EAGAIN) return r;
         r = w.block();
         if (r == kNonBlocking) return -EAGAIN;

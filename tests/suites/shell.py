@@ -340,11 +340,14 @@ if need(TITLE, "bash"):
         # process ids differ; when a "Done" or "Terminated" notice comes is bash's own affair, but not what is said
         clean = re.sub(rb"\[(\d)\] \d+", rb"[\1] PID", t.shown.replace(b"\r", b""))
         clean = re.sub(rb"line \d+: +\d+ ", b"line N: PID ", clean)
-        transcripts[mode] = clean
+        said = {line.replace(b"<prompt>", b"").strip() for line in clean.split(b"\n")} - {b""}
+        # whether bash notices that a background job stopped before or after it was killed is a race natively too
+        said = {line for line in said if not re.match(rb"\[1\]\+ +(Stopped|Killed) +cat", line)}
+        transcripts[mode] = b"\n".join(sorted(said))
         if status != 3:
             suite.fail(TITLE, mode, f"exit status {status}\n{show('seen', t.shown)}")
-        elif mode != "native" and "native" in transcripts and clean != transcripts["native"]:
-            suite.fail(TITLE, mode, "differs\n" + difference(transcripts["native"], clean))
+        elif mode != "native" and "native" in transcripts and transcripts[mode] != transcripts["native"]:
+            suite.fail(TITLE, mode, "differs\n" + difference(transcripts["native"], transcripts[mode]))
         else:
             suite.ok(TITLE, mode)
 suite.end()
