@@ -105,6 +105,11 @@ Found search_path(const char* name, bool secure) {
     return found;
 }
 
+bool is_own_file(const std::string& path) {
+    struct stat a, b;
+    return stat(path.c_str(), &a) == 0 && stat("/proc/self/exe", &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int exit_status_of(long error) { return error == -ENOENT || error == -ENOTDIR ? kExitNotFound : kExitNotExecutable; }
 
 }  // namespace
@@ -127,6 +132,8 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
     TextBuffer<512> why;
     long r = resolve_exec(AT_FDCWD, found.path.c_str(), 0, &target, &why);
     if (is_error(r)) {
+        // `ocrun ocrun PROGRAM`: the inner one is the launcher; nothing of the outer one is in force yet.
+        if (r == -ENOMEM && is_own_file(found.path)) execv(found.path.c_str(), start.argv + options.first_arg);
         log_line(why);
         return exit_status_of(r);
     }

@@ -62,13 +62,19 @@ int run_command(int argc, char** argv) {
     return status;
 }
 
+// CLI11 does not know of the program behind the options.
+class LaunchHelp : public CLI::Formatter {
+public:
+    std::string make_usage(const CLI::App*, std::string) const override { return "Usage: ocrun [OPTIONS] PROGRAM [ARGS...]\n"; }
+};
+
 int run_program(const ProcessStart& start) {
     LaunchOptions options;
     options.first_arg = program_index(start.argc, start.argv);
-    CLI::App app{"Usage: ocrun [OPTIONS] PROGRAM [ARGS...]\n\n"
-                 "Runs an unmodified Linux x86-64 program with its threads as coroutines of a user-space scheduler.\n"
+    CLI::App app{"Runs an unmodified Linux x86-64 program with its threads as coroutines of a user-space scheduler.\n"
                  "Commands: ocrun check FILE, ocrun dump PID (ocrun COMMAND --help). A program that bears a command's name: ocrun -- NAME.",
                  "ocrun"};
+    app.formatter(std::make_shared<LaunchHelp>());
     app.set_version_flag("--version", "ocrun " OCRUN_VERSION);
     app.add_option("-c,--config", options.policy_file, "policy file (JSON); default: $OCRUN_CONFIG, else the built-in policy")->type_name("FILE");
     app.add_option("-w,--workers", options.workers, "kernel threads that run coroutines; 0: as many as CPUs are allowed")

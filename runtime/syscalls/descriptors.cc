@@ -169,6 +169,11 @@ long read_link(Call& call, int path_index) {
         case ProcKind::absent:
             return -ENOENT;
         case ProcKind::exe:
+            // The link of the kept descriptor reads as the kernel's own would, " (deleted)" included.
+            if (p.instead != g_exe_path) {
+                call.a[path_index] = u64(p.instead);
+                return native(call);
+            }
             break;
         case ProcKind::thread_self:
             thread.dec(g_pid).add("/task/").dec(p.tid);

@@ -42,9 +42,10 @@ bool take_number(const char** p, u64* value) {
     return true;
 }
 
-// The program's file: its path, or the descriptor that the runtime kept when the path leads nowhere (memfd, deleted).
+// The program's file by the descriptor that the runtime keeps of it, which is right for a memfd and after a deletion too;
+// by its path when there is none.
 const char* exe_path(char* buffer, size_t size) {
-    if (!text_ends_with(g_exe_path, " (deleted)")) return g_exe_path;
+    if (hidden_fd(kHiddenTarget) < 0) return g_exe_path;
     Text text(buffer, size);
     text.add("/proc/self/fd/").dec(hidden_fd(kHiddenTarget));
     return is_error(sys(__NR_access, buffer, 0)) ? g_exe_path : buffer;
