@@ -110,6 +110,8 @@ extern "C" void oc_on_sigsys(int sig, siginfo_t* info, ucontext_t* uc) {
 long trap_init() {
     u32 a, b, c, d;
     if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d) || b < kLegacyBytes + 64) return -ENOSYS;
+    // Counts what XCR0 has, AMX tiles included, which the kernel leaves out of the frames of programs that never asked for
+    // them: frames built here may be larger than the kernel's there, which no program minds.
     g_xsave_exact_bytes = b;
     u32 low, high;
     asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

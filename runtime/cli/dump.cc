@@ -14,6 +14,21 @@
 
 namespace ocrun {
 
+namespace {
+
+// The answer comes from a guest's address space: nothing of it may command the terminal.
+void print_safely(const char* text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char ch = (unsigned char)text[i];
+        if (ch == '\n' || (ch >= 32 && ch < 127))
+            putchar(ch);
+        else
+            printf("\\x%02x", ch);
+    }
+}
+
+}  // namespace
+
 int dump_process(int pid) {
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
@@ -53,9 +68,20 @@ int dump_process(int pid) {
         complain("process " + std::to_string(pid) + " did not answer within 3 seconds");
         return kExitOwnFailure;
     }
-    int peer = accept(listener, nullptr, nullptr);
+    int peer = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    ucred who{};
+    socklen_t who_bytes = sizeof who;
+    if (peer < 0 || getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &who_bytes)) {
+        complain(std::string("cannot take the answer: ") + strerror(errno));
+        return kExitOwnFailure;
+    }
+    // The name of the socket can be guessed: anybody may connect.
+    if (who.pid != pid) {
+        complain("process " + std::to_string(who.pid) + " answered instead of process " + std::to_string(pid));
+        return kExitOwnFailure;
+    }
     char buffer[65536];
-    for (ssize_t got; (got = read(peer, buffer, sizeof buffer)) > 0;) fwrite(buffer, 1, size_t(got), stdout);
+    for (ssize_t got; (got = read(peer, buffer, sizeof buffer)) > 0;) print_safely(buffer, size_t(got));
     return 0;
 }
 

@@ -23,6 +23,8 @@
 #include "runtime/process/boot.h"
 #include "runtime/process/guest_filter.h"
 #include "seccomp/filter.h"
+#include "seccomp/hooks.h"
+#include "seccomp/syscall_table.h"
 
 extern "C" char __executable_start, etext;
 
@@ -41,7 +43,24 @@ const Policy* map_policy(int fd) {
     return (const Policy*)p;
 }
 
-// Policy and shared counters into the tree's memfd.
+// What a nested ocrun finds: the policy whose filter is in force already, the hidden numbers that this filter guards, and
+// whether NO_NEW_PRIVS came from ocrun.
+const Policy* g_outer;
+int g_outer_hidden;
+bool g_outer_no_new_privs;
+
+bool traps_more(const Policy& inner, const Policy& outer) {
+    for (unsigned nr = 0; nr < kSyscallLimit; nr++) {
+        const SyscallRow* row = syscall_row(nr);
+        if (!row) continue;
+        Trap wanted = trap_of(inner, *row), there = trap_of(outer, *row);
+        if (wanted != there && wanted != Trap::never && there != Trap::always) return true;
+    }
+    return false;
+}
+
+// Policy and shared counters into the tree's memfd. Sealed in size only: the counters are written by the whole tree. Every
+// image maps the policy privately, but a guest that guesses the number may write to it: ocrun is not a sandbox.
 std::string publish_policy(const Policy& policy) {
     int fd = memfd_create("ocrun-policy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return std::string("memfd_create: ") + strerror(errno);
@@ -137,7 +156,8 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
         log_line(why);
         return exit_status_of(r);
     }
-    // A nested ocrun finds the filter of the outer one in force; its own would stack behind it.
+    if (policy.io.backend == IoBackend::io_uring)
+        complain("io_uring is not there yet: calls complete by epoll and helper threads");
     hidden_fd_set_base(hidden_fd_choose_base());
     int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (exe < 0 || is_error(hidden_fd_place(exe, kHiddenExe, false))) {
@@ -152,27 +172,33 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
     constexpr int kBelowLimit = 16;
     int hidden = hidden_fd_base();
     if (hidden_fd(kHiddenExe) < hidden && hidden > kBelowLimit) hidden -= kBelowLimit;
-    auto built = build_filter(policy, (u64)&__executable_start, (u64)&etext, u32(hidden));
-    if (auto* error = std::get_if<FilterError>(&built)) {
-        complain(error->message);
-        return kExitOwnFailure;
-    }
-    auto& program = std::get<std::vector<sock_filter>>(built);
-    std::string message;
+    bool inherited = g_outer && !traps_more(policy, *g_outer) && hidden == g_outer_hidden;
+    if (g_outer && !inherited)
+        complain("inside another ocrun with other hooks: a second filter stacks behind its filter, every call pays for both");
+    std::vector<sock_filter> program;
     bool had_nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-    r = prepare_install(message);
-    if (is_error(r)) {
-        complain(message);
-        return kExitOwnFailure;
+    if (!inherited) {
+        auto built = build_filter(policy, (u64)&__executable_start, (u64)&etext, u32(hidden));
+        if (auto* error = std::get_if<FilterError>(&built)) {
+            complain(error->message);
+            return kExitOwnFailure;
+        }
+        program = std::move(std::get<std::vector<sock_filter>>(built));
+        std::string message;
+        r = prepare_install(message);
+        if (is_error(r)) {
+            complain(message);
+            return kExitOwnFailure;
+        }
     }
     BootRequest boot_request{};
-    boot_request.host_no_new_privs = !had_nnp && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+    boot_request.host_no_new_privs = g_outer_no_new_privs || (!had_nnp && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
     boot_request.target_fd = target.fd;
     boot_request.interp_fd = target.interp_fd;
     boot_request.shown_path = target.file_path;
     boot_request.comm = target.comm;
     boot_request.policy = map_policy(hidden_fd(kHiddenPolicy));
-    boot_request.filter = program.data();
+    boot_request.filter = inherited ? nullptr : program.data();
     boot_request.filter_length = u32(program.size());
     u64 mask = 0;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, nullptr, &mask, 8);
@@ -223,6 +249,12 @@ int resume_exec(ProcessStart& start) {
     restore_filters(handoff.filter_fd);
     if (handoff.nested) {
         close(handoff.target_fd);
+        // The mapping stays; the descriptors are the outer tree's, this one gets its own.
+        g_outer = map_policy(handoff.policy_fd);
+        g_outer_hidden = handoff.base;
+        g_outer_no_new_privs = handoff.host_no_new_privs;
+        hidden_fd_close(kHiddenExe);
+        hidden_fd_close(kHiddenPolicy);
         u64 mask = handoff.signal_mask;
         sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, 8);
         return -1;

@@ -51,6 +51,14 @@ FdState* find_or_make(int fd) {
     return find(fd);
 }
 
+// A fresh descriptor to its hidden number; its own error, or that of the move (then it is closed).
+long place(long fd, HiddenFd which) {
+    if (is_error(fd)) return fd;
+    long r = hidden_fd_place(int(fd), which, true);
+    if (is_error(r)) sys(__NR_close, fd);
+    return r;
+}
+
 // The epoll descriptor, made at the first need; -errno when the kernel refuses.
 long epoll_fd() {
     int fd = g_epoll.load(std::memory_order_acquire);
@@ -58,19 +66,20 @@ long epoll_fd() {
     Locked held(g_open_lock);
     fd = g_epoll.load(std::memory_order_relaxed);
     if (fd >= 0) return fd;
-    long ep = sys(__NR_epoll_create1, EPOLL_CLOEXEC);
-    if (is_error(ep)) return ep;
-    long r = hidden_fd_place(int(ep), kHiddenEpoll, true);
-    if (is_error(r)) return r;
-    long ev = sys(__NR_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (is_error(ev)) return ev;
-    r = hidden_fd_place(int(ev), kHiddenEvent, true);
-    if (is_error(r)) return r;
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLET;
-    event.data.u64 = kKickTag;
-    r = sys(__NR_epoll_ctl, hidden_fd(kHiddenEpoll), EPOLL_CTL_ADD, hidden_fd(kHiddenEvent), &event);
-    if (is_error(r)) return r;
+    // All or nothing: the idle loop tries again and again when there is no descriptor to spare.
+    long r = place(sys(__NR_epoll_create1, EPOLL_CLOEXEC), kHiddenEpoll);
+    if (!is_error(r)) r = place(sys(__NR_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), kHiddenEvent);
+    if (!is_error(r)) {
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLET;
+        event.data.u64 = kKickTag;
+        r = sys(__NR_epoll_ctl, hidden_fd(kHiddenEpoll), EPOLL_CTL_ADD, hidden_fd(kHiddenEvent), &event);
+    }
+    if (is_error(r)) {
+        hidden_fd_close(kHiddenEvent);
+        hidden_fd_close(kHiddenEpoll);
+        return r;
+    }
     g_epoll.store(hidden_fd(kHiddenEpoll), std::memory_order_release);
     return hidden_fd(kHiddenEpoll);
 }
@@ -204,12 +213,16 @@ void readiness_kick() {
     sys(__NR_write, hidden_fd(kHiddenEvent), &one, sizeof one);
 }
 
-void readiness_after_fork() {
+void readiness_after_fork(bool shared_files) {
     g_leaf_lock.reset();
     g_open_lock.reset();
     if (g_epoll.load(std::memory_order_relaxed) >= 0) {
-        hidden_fd_close(kHiddenEpoll);
-        hidden_fd_close(kHiddenEvent);
+        for (HiddenFd which : {kHiddenEpoll, kHiddenEvent}) {
+            if (shared_files)
+                hidden_fd_adopt(which, -1);
+            else
+                hidden_fd_close(which);
+        }
         g_epoll.store(-1, std::memory_order_relaxed);
     }
     g_registered.store(0, std::memory_order_relaxed);

@@ -37,6 +37,7 @@ void fd_forget_range(unsigned first, unsigned last);
 // SchedulerHooks::poll_io and kick.
 void readiness_poll(u64 timeout_ns);
 void readiness_kick();
-void readiness_after_fork();
+// shared_files: the child uses its parent's descriptor table (CLONE_FILES), so what is the parent's stays open.
+void readiness_after_fork(bool shared_files);
 
 }  // namespace ocrun

@@ -9,6 +9,7 @@
 #include "runtime/io/readiness.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
+#include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
 
 #include <sys/mman.h>
@@ -23,6 +24,9 @@ constexpr u32 kFirstTid = 1u << 22, kTidEnd = 1u << 30;
 Lock g_tid_lock;
 u32 g_tid_next, g_tid_left;
 Shared* g_shared;
+
+// include/uapi/linux/sched.h; clone3 only.
+constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33;
 
 void copy_identity(Coroutine* to, const Coroutine* from) {
     to->regs = from->regs;
@@ -76,16 +80,20 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
         c->direct = false;
         t->kind = ThreadKind::worker;
         memcpy(g_actions, t->direct_actions, sizeof g_actions);
+        // What is known of the host's dispositions is about the vfork child's parent.
+        for (int sig = 1; sig <= kSignals; sig++) host_resync_action(sig);
     }
     c->tid = g_pid;
     c->is_main = true;
-    c->clear_child_tid = 0;  // CLONE_CHILD_CLEARTID was given to the kernel
+    // The kernel was not told (fork_process): the word is to be cleared when this thread ends, which may be long before its
+    // kernel thread does.
+    c->clear_child_tid = q.flags & CLONE_CHILD_CLEARTID ? q.child_tid : 0;
     c->robust_head = 0;
     g_tid_left = 0;
     g_tid_lock.reset();
     coroutine_pool_after_fork(c);
     scheduler_after_fork();
-    if (q.flags & (1ul << 32) /* CLONE_CLEAR_SIGHAND */) {
+    if (q.flags & kClearSighand) {
         g_signal_lock.reset();
         g_registry_lock.reset();
         SignalAction dfl{};
@@ -93,7 +101,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
             if (g_actions[sig].handler > 1) signal_set_action(sig, &dfl, nullptr);
     }
     futex_after_fork();
-    readiness_after_fork();
+    readiness_after_fork(q.flags & CLONE_FILES);
     offload_after_fork();
     signals_after_fork(c);
     if (q.stack) c->regs.rsp = q.stack;
@@ -101,6 +109,16 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
 }
 
 long fork_process(Call& call, const CloneRequest& q) {
+    // TLS, stack, CLEAR_SIGHAND (which would take SIGSYS from us) and CHILD_CLEARTID are after_fork's: until then the child
+    // runs on the copy of this very stack.
+    u64 flags = q.flags & ~(u64(CLONE_SETTLS | CLONE_CHILD_CLEARTID) | kClearSighand);
+    clone_args args{};
+    bool by_clone3 = q.clone3 && q.clone3_bytes > 64;
+    if (by_clone3) {
+        if (copy_from_guest(&args, q.clone3, q.clone3_bytes)) return -EFAULT;
+        args.flags = flags;
+        args.stack = args.stack_size = args.tls = 0;
+    }
     // No signal may fall between the copy of the latch and its reset in the child.
     bool stopped = g_multi;
     if (stopped) world_stop();
@@ -108,17 +126,8 @@ long fork_process(Call& call, const CloneRequest& q) {
     u64 mine = this_thread()->host_mask;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
     long r;
-    // TLS and stack are set by after_fork: until then the child runs on the copy of this very stack.
-    u64 flags = q.flags & ~u64(CLONE_SETTLS);
-    if (q.clone3 && q.clone3_bytes > 64) {
-        u8 args[256];
-        r = q.clone3_bytes > sizeof args ? -E2BIG : copy_from_guest(args, q.clone3, q.clone3_bytes);
-        if (!r) {
-            clone_args* a = (clone_args*)args;
-            a->flags = flags;
-            a->stack = a->stack_size = a->tls = 0;
-            r = sys(__NR_clone3, args, q.clone3_bytes);
-        }
+    if (by_clone3) {
+        r = sys(__NR_clone3, &args, q.clone3_bytes);
     } else {
         u64 pidfd_or_parent = (flags & CLONE_PIDFD) ? q.pidfd : q.parent_tid;
         if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) && q.pidfd != q.parent_tid) flags &= ~u64(CLONE_PARENT_SETTID);
@@ -144,6 +153,7 @@ void direct_child_main(void* argument) {
     start.thread->tid = start.c->tid = u32(sys(__NR_gettid));
     start.thread->current = start.c;
     write_fs_base(start.c->fs_base);
+    host_set_mask(start.c->mask);
     oc_exit_loop(start.c);
 }
 
@@ -169,7 +179,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
     static_assert(sizeof(SignalAction) * (kSignals + 1) <= sizeof t->direct_actions);
     memcpy(t->direct_actions, g_actions, sizeof g_actions);
-    if (q.flags & (1ul << 32))
+    if (q.flags & kClearSighand)
         for (int sig = 1; sig <= kSignals; sig++)
             if (((SignalAction*)t->direct_actions)[sig].handler > 1) ((SignalAction*)t->direct_actions)[sig] = SignalAction{};
     t->host_mask = ~kHostNeverBlocked;
@@ -222,6 +232,12 @@ long process_clone(Call& call, const CloneRequest& q) {
     // What copy_process() checks and a changed set of flags would hide.
     if ((q.flags & CLONE_SIGHAND) && !(q.flags & CLONE_VM)) return -EINVAL;
     if ((q.flags & CLONE_THREAD) && !(q.flags & CLONE_SIGHAND)) return -EINVAL;
+    if (q.clone3) {
+        if ((q.flags >> 32 & ~((kClearSighand | kIntoCgroup) >> 32)) || (q.flags & (CLONE_DETACHED | CSIGNAL))) return -EINVAL;
+        if ((q.flags & kClearSighand) && (q.flags & CLONE_SIGHAND)) return -EINVAL;
+        if ((q.flags & kIntoCgroup) && q.clone3_bytes < sizeof(clone_args)) return -EINVAL;
+        if (q.exit_signal > u64(kSignals) || ((q.flags & (CLONE_THREAD | CLONE_PARENT)) && q.exit_signal)) return -EINVAL;
+    }
     if (q.flags & CLONE_THREAD) {
         if (call.c->direct) return -EINVAL;
         return new_thread(call.c, q);

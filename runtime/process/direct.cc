@@ -2,16 +2,98 @@
 //
 // It shares the parent's memory, so it changes nothing of the runtime: masks are its own coroutine's, signal actions are a
 // private copy, every other call is the kernel's. It blocks like any native thread.
+//
+// Its signals are the kernel's too: dispositions there are its own (no CLONE_SIGHAND), its mask mirrors the coroutine's.
+// Only what has a handler, or whose host disposition the parent keeps as a handler of ours, is latched and acted on here, at
+// the exit to the guest. A signal that only the mask of a ppoll, pselect or epoll_pwait lets through waits until the
+// coroutine's own mask does.
 #include <asm/errno.h>
 #include <fcntl.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
 #include "runtime/process/process.h"
+#include "runtime/signal/host_signals.h"
 
 namespace ocrun {
 
 namespace {
+
+// Handlers for these are always ours (signal/actions.cc).
+constexpr u64 kAlwaysOurs = signal_bit(SIGSYS) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(kInternalSignal);
+
+// Calls that no handler's SA_RESTART repeats (signal(7)).
+bool never_restarts(u32 nr) {
+    switch (nr) {
+        case __NR_nanosleep:
+        case __NR_clock_nanosleep:
+        case __NR_poll:
+        case __NR_ppoll:
+        case __NR_select:
+        case __NR_pselect6:
+        case __NR_epoll_wait:
+        case __NR_epoll_pwait:
+        case __NR_epoll_pwait2:
+        case __NR_pause:
+        case __NR_rt_sigsuspend:
+        case __NR_rt_sigtimedwait:
+        case __NR_semop:
+        case __NR_semtimedop:
+        case __NR_msgsnd:
+        case __NR_msgrcv:
+        case __NR_io_getevents:
+        case __NR_io_pgetevents:
+            return true;
+    }
+    return false;
+}
+
+bool latch_empty(KThread* t) {
+    return t->latch_in.load(std::memory_order_acquire) == t->latch_out.load(std::memory_order_relaxed);
+}
+
+long native_direct(Call& call) {
+    KThread* t = this_thread();
+    long r = native_interruptible(call);
+    if (r != -EINTR || (!t->latched.load(std::memory_order_relaxed) && latch_empty(t))) return r;
+    return never_restarts(call.nr) ? kRestartNoHand : kRestartSys;
+}
+
+long suspend(Call& call) {
+    u64 set;
+    if (call.a[1] != 8) return -EINVAL;
+    if (get_guest(&set, (void*)call.a[0])) return -EFAULT;
+    signal_set_temporary_mask(call.c, set);
+    oc_syscall_intr(__NR_pause, 0, 0, 0, 0, 0, 0);
+    return kRestartNoHand;
+}
+
+// What the kernel does by default, done by the kernel.
+void default_action(int sig) {
+    KThread* t = this_thread();
+    u64 all_but = ~signal_bit(sig);
+    host_set_action(sig, false, false, 0);
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all_but, nullptr, 8);
+    sys(__NR_tgkill, sys(__NR_getpid), sys(__NR_gettid), sig);
+    host_set_mask(t->host_mask);
+}
+
+void act(Coroutine* c, const siginfo_t& info) {
+    int sig = info.si_signo;
+    SignalAction action = signal_direct_take_action(sig);
+    if (action.handler == (u64)SIG_IGN) return;
+    if (action.handler == (u64)SIG_DFL) return default_action(sig);
+    if (c->restart) {
+        if (c->restart == kRestartSys && (action.flags & SA_RESTART)) {
+            c->regs.rax = c->restart_nr;
+            c->regs.rip -= 2;
+        } else {
+            c->regs.rax = u64(-EINTR);
+        }
+        c->restart = 0;
+    }
+    if (!signal_push_frame(c, info, action)) die_by_signal(SIGSEGV);
+}
 
 long set_action(const Call& call) {
     SignalAction* actions = (SignalAction*)this_thread()->direct_actions;
@@ -22,11 +104,39 @@ long set_action(const Call& call) {
         if (kUnblockable & signal_bit(sig)) return -EINVAL;
         if (get_guest(&fresh, (void*)call.a[1])) return -EFAULT;
         actions[sig] = fresh;
+        u64 carried = sig == SIGCHLD ? fresh.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) : 0;
+        if (!(kAlwaysOurs & signal_bit(sig))) host_set_action(sig, fresh.handler > 1, fresh.handler == (u64)SIG_IGN, carried);
     }
     return call.a[2] ? put_guest((void*)call.a[2], old) : 0;
 }
 
 }  // namespace
+
+bool direct_take_latched(u64 set, siginfo_t* info) {
+    KThread* t = this_thread();
+    // The handler only appends behind latch_in, so what is before it may be moved.
+    u32 in = t->latch_in.load(std::memory_order_acquire), out = t->latch_out.load(std::memory_order_relaxed);
+    for (u32 i = out; i != in; i++) {
+        *info = t->latch[i % KThread::kLatchSlots];
+        if (!(set & signal_bit(info->si_signo))) continue;
+        for (; i != out; i--) t->latch[i % KThread::kLatchSlots] = t->latch[(i - 1) % KThread::kLatchSlots];
+        t->latch_out.store(out + 1, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
+void direct_signals(Coroutine* c) {
+    KThread* t = this_thread();
+    t->latched.store(0, std::memory_order_seq_cst);
+    t->need_resched.store(false, std::memory_order_relaxed);
+    siginfo_t info;
+    while (direct_take_latched(~c->mask, &info)) act(c, info);
+    if (t->async_blocked) {
+        t->async_blocked = false;
+        host_set_mask(t->host_mask);
+    }
+}
 
 long direct_call(Call& call) {
     Coroutine* c = call.c;
@@ -67,8 +177,10 @@ long direct_call(Call& call) {
             return is_hidden_fd(i32(call.a[0])) || is_hidden_fd(i32(call.a[1])) ? -EBADF : native(call);
         case __NR_close_range:
             return hidden_fds_close_range(u32(call.a[0]), u32(call.a[1]), call.a[2]);
+        case __NR_rt_sigsuspend:
+            return suspend(call);
         default:
-            return native(call);
+            return native_direct(call);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <asm/errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -19,7 +20,32 @@ namespace {
 constexpr int kFrames = 12;
 constexpr u32 kMost = 10000;
 
-void describe(Coroutine& c, int fd) {
+// What a reader that is slow, stopped or gone may cost the process that is asked, in all.
+constexpr u64 kPatienceNs = 1000000000;
+constexpr int kSliceMs = 20;
+u64 g_deadline_ns;
+bool g_socket;  // the descriptor is the asker's socket, else standard error
+
+// Never blocks for long and raises no SIGPIPE. False: the reader is gone or its time is up.
+bool tell(int fd, const Text& text) {
+    const char* p = text.c_str();
+    for (size_t left = text.size(); left;) {
+        pollfd ready{fd, POLLOUT, 0};
+        long r = 0;
+        if (sys(__NR_poll, &ready, 1, kSliceMs) > 0) {
+            if (!g_socket && (ready.revents & (POLLERR | POLLHUP | POLLNVAL))) return false;
+            r = g_socket ? sys(__NR_sendto, fd, p, left, MSG_NOSIGNAL | MSG_DONTWAIT) : sys(__NR_write, fd, p, left);
+            if (r == -EAGAIN || r == -EINTR) r = 0;
+            if (r < 0) return false;
+        }
+        p += r;
+        left -= size_t(r);
+        if (left && now_ns() > g_deadline_ns) return false;
+    }
+    return true;
+}
+
+bool describe(Coroutine& c, int fd) {
     TextBuffer<1024> line;
     line.add("coroutine tid ").dec(c.tid);
     line.pad_to(26).add("\"");
@@ -67,21 +93,20 @@ void describe(Coroutine& c, int fd) {
         frame = pair[0];
     }
     line.add("\n");
-    line.write_to(fd);
+    return tell(fd, line);
 }
 
 void on_request(const siginfo_t& info) {
-    long fd = sys(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // Non-blocking: a full backlog refuses at once.
+    long fd = sys(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     Text name(address.sun_path + 1, sizeof address.sun_path - 1);
     name.add("ocrun-dump-").dec(info.si_pid);
     socklen_t length = socklen_t(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-    if (is_error(fd) || is_error(sys(__NR_connect, fd, &address, length))) {
-        dump_coroutines(2);
-    } else {
-        dump_coroutines(int(fd));
-    }
+    g_socket = !is_error(fd) && !is_error(sys(__NR_connect, fd, &address, length));
+    dump_coroutines(g_socket ? int(fd) : 2);
+    g_socket = false;
     if (!is_error(fd)) sys(__NR_close, fd);
 }
 
@@ -90,14 +115,14 @@ void on_request(const siginfo_t& info) {
 void dump_init() { g_dump_hook = on_request; }
 
 void dump_coroutines(int fd) {
+    g_deadline_ns = now_ns() + kPatienceNs;
     TextBuffer<256> head;
     head.add("ocrun: process ").dec(g_pid).add(g_multi ? ", threads as coroutines: " : ", one thread: ").dec(i64(registry().size()));
     head.add(", shared pending ").hex(g_shared_pending_bits.load(std::memory_order_relaxed)).add(", system calls ").dec(i64(g_trap_count)).add("\n");
-    head.write_to(fd);
+    if (!tell(fd, head)) return;
     u32 n = 0;
     for (Coroutine& c : registry()) {
-        if (n++ == kMost) break;
-        describe(c, fd);
+        if (n++ == kMost || !describe(c, fd)) break;
     }
 }
 

@@ -7,7 +7,7 @@ namespace ocrun {
 // `ocrun dump PID` sends the internal signal with this magic; the dump goes to the abstract socket "ocrun-dump-<pid of the
 // asker>" or, when nobody listens there, to standard error.
 void dump_init();
-// Writes the dump to fd. Takes no lock and no memory: works in a handler and in a deadlock; a list that changes meanwhile
+// Writes the dump to fd, as far as its reader takes it within a second. Takes no lock and no memory: works in a handler and in a deadlock; a list that changes meanwhile
 // may be cut short.
 void dump_coroutines(int fd);
 

@@ -41,10 +41,9 @@ bool is_ocrun(int fd) {
     return file_id(fd, &a) == 0 && file_id(hidden_fd(kHiddenExe), &b) == 0 && a.device == b.device && a.inode == b.inode;
 }
 
-// The guest's own seccomp programs in a memfd that survives the exec; -1 when there are none, or -errno.
+// The guest's own seccomp programs in a memfd that survives the exec, or -errno.
 long filters_fd() {
     u32 bytes = guest_filters_bytes();
-    if (!bytes) return -1;
     long fd = sys(__NR_memfd_create, "ocrun-filters", 0);
     if (is_error(fd)) return fd;
     const char* p = (const char*)guest_filters_data();
@@ -104,17 +103,24 @@ void exec_failed(Coroutine* c) {
         for (int sig = 1; sig <= kSignals; sig++)
             if (g_actions[sig].handler == (u64)SIG_IGN) host_resync_action(sig);
     }
-    host_set_mask(g_multi ? 0 : c->mask);
+    host_set_mask(g_multi ? signal_mirror_mask() : c->mask);
 }
 
 void prepare_direct_exec() {
-    const SignalAction* actions = (const SignalAction*)this_thread()->direct_actions;
-    // This process has its own copy of the kernel's dispositions; ours end with the exec, ignored ones must be real.
+    const SignalAction* actions = signal_actions_of(this_thread());
+    // What is pending stays so until the new image opens its mask.
+    u64 all = ~kHostNeverBlocked;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
+    long pid = sys(__NR_getpid), tid = sys(__NR_gettid);
+    siginfo_t info;
+    while (direct_take_latched(all, &info)) sys(__NR_rt_tgsigqueueinfo, pid, tid, info.si_signo, &info);
+    // This process has its own copy of the kernel's dispositions; ours end with the exec, ignored ones must be real. SIGSYS
+    // is the way of its calls until then, and even if the exec fails.
     for (int sig = 1; sig <= kSignals; sig++) {
-        if (kUnblockable & signal_bit(sig)) continue;
+        if ((kUnblockable | signal_bit(SIGSYS)) & signal_bit(sig)) continue;
         if (actions[sig].handler == (u64)SIG_IGN)
             host_set_action(sig, false, true, 0);
-        else if (g_actions[sig].handler == (u64)SIG_IGN)
+        else if (actions[sig].handler == (u64)SIG_DFL && g_actions[sig].handler == (u64)SIG_IGN)
             host_set_action(sig, false, false, 0);
     }
 }
@@ -162,9 +168,9 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         }
     }
     if (!r && target.prefix_count) r = arguments.build(argv, target.prefix, target.prefix_count, 1, nullptr);
-    if (!r) {
+    if (!r && guest_filters_bytes()) {
         long fd = filters_fd();
-        if (is_error(fd) && fd != -1)
+        if (is_error(fd))
             r = fd;
         else
             handoff.filter_fd = int(fd);
@@ -181,10 +187,13 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         r = environment.build(envp, nullptr, 0, 0, message.c_str());
     }
     if (!r) {
-        if (c->direct)
+        if (c->direct) {
             prepare_direct_exec();
-        else
+        } else {
             signals_prepare_exec(c);
+            // All that the kernel may still refuse is too much text for a stack, or memory: then mutexes are marked that live.
+            process_release_shared();
+        }
         sys(__NR_fcntl, target.fd, F_SETFD, 0);
         // A vfork child shares memory with its parent, who frees this when the child has left it (clone.cc).
         const KThread::Scratch used[] = {{scratch, scratch_bytes}, {arguments.strings, arguments.bytes}, {environment.strings, environment.bytes},

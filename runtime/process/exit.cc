@@ -24,8 +24,9 @@ void wake_one(u64 address) {
 }
 
 // The owner of a robust mutex dies: mark the word, wake one waiter. False on a bad address.
-bool owner_died(Coroutine* c, u64 address, bool pi, bool pending) {
+bool owner_died(Coroutine* c, u64 address, bool pi, bool pending, bool shared_only) {
     if (address & 3) return false;
+    if (shared_only && !futex_is_shared(address, 0)) return true;
     u32 value;
     if (guest_load_u32((const u32*)address, &value)) return false;
     for (;;) {
@@ -45,7 +46,7 @@ bool owner_died(Coroutine* c, u64 address, bool pi, bool pending) {
     return true;
 }
 
-void walk_robust_list(Coroutine* c) {
+void walk_robust_list(Coroutine* c, bool shared_only) {
     if (!c->robust_head) return;
     struct {
         u64 next;
@@ -58,16 +59,14 @@ void walk_robust_list(Coroutine* c) {
     for (int i = 0; i < kRobustLimit && (entry & ~1ul) != c->robust_head; i++) {
         u64 at = entry & ~1ul, next;
         bool bad_next = get_guest(&next, (void*)at) != 0;
-        if (at != pending && !owner_died(c, at + u64(head.offset), entry & 1, false)) return;
+        if (at != pending && !owner_died(c, at + u64(head.offset), entry & 1, false, shared_only)) return;
         if (bad_next) return;
         entry = next;
     }
-    if (pending) owner_died(c, pending + u64(head.offset), head.pending & 1, true);
+    if (pending) owner_died(c, pending + u64(head.offset), head.pending & 1, true, shared_only);
 }
 
-void release(Coroutine* c) {
-    walk_robust_list(c);
-    c->robust_head = 0;
+void clear_tid(Coroutine* c) {
     if (c->clear_child_tid) {
         u32 zero = 0;
         if (put_guest((void*)c->clear_child_tid, zero) == 0) wake_one(c->clear_child_tid);
@@ -80,8 +79,10 @@ void release(Coroutine* c) {
 void thread_exit(Coroutine* c, int code) {
     if (!g_multi) process_exit(c, code);
     if (c->is_main) g_main_exit_code = u32(code);
-    release(c);
+    walk_robust_list(c, false);
+    c->robust_head = 0;
     registry_remove(c);
+    signal_retarget(c, ~0ul);
     bool last;
     {
         Locked held(g_registry_lock);
@@ -94,12 +95,19 @@ void thread_exit(Coroutine* c, int code) {
         Locked held(g_signal_lock);
         pending_clear(&c->pending);
     }
+    clear_tid(c);  // late: who joins this thread may count on being alone
     exit_coroutine(c);
+}
+
+void process_release_shared() {
+    Locked held(g_registry_lock);
+    for (Coroutine& x : registry()) walk_robust_list(&x, true);
 }
 
 void process_exit(Coroutine* c, int code) {
     if (!g_multi) {
-        release(c);
+        // Nobody is left to see clear_child_tid (kernel/fork.c, mm_release).
+        walk_robust_list(c, false);
     } else {
         // Robust mutexes in shared memory outlive the process; every thread's list is walked, as the kernel would.
         for (;;) {
@@ -113,7 +121,7 @@ void process_exit(Coroutine* c, int code) {
                     }
             }
             if (!next) break;
-            walk_robust_list(next);
+            walk_robust_list(next, false);
             next->robust_head = 0;
         }
     }

@@ -19,7 +19,7 @@ struct CloneRequest {
     u64 stack;  // the child's stack pointer, 0: the parent's
     u64 parent_tid, child_tid, tls, pidfd;
     const void* clone3;  // guest struct clone_args for the kernel, nullptr for the older calls
-    u64 clone3_bytes;
+    u64 clone3_bytes;    // at most sizeof(clone_args)
 };
 long process_clone(Call& call, const CloneRequest& request);
 
@@ -30,8 +30,16 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
 [[noreturn]] void thread_exit(Coroutine* c, int code);
 [[noreturn]] void process_exit(Coroutine* c, int code);
 
+// Before an exec: robust mutexes in shared memory that this process's threads hold get FUTEX_OWNER_DIED; what is private goes
+// with the memory.
+void process_release_shared();
+
 // A call of a vfork or CLONE_VM child.
 long direct_call(Call& call);
+// At its exit to the guest: acts on what its handlers latched, by its own actions.
+void direct_signals(Coroutine* c);
+// Takes one latched signal of `set`.
+bool direct_take_latched(u64 set, siginfo_t* info);
 
 // Virtual thread ids: in [2^22, 2^30), above the kernel's pids and inside FUTEX_TID_MASK, unique in the process tree.
 u32 tid_allocate();

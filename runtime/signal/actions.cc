@@ -139,9 +139,15 @@ void mirror_now() {
 
 void signal_set_mask(Coroutine* c, u64 mask) {
     mask &= ~kUnblockable;
-    c->mask = mask;
-    if (c->direct) return;
+    u64 closed = mask & ~c->mask;
+    // Visible before the look at the pending signals: whoever posts one looks at the masks afterwards.
+    __atomic_store_n(&c->mask, mask, __ATOMIC_SEQ_CST);
+    if (c->direct) {
+        host_set_mask(mask);  // its kernel thread is nobody else's
+        return;
+    }
     if (g_multi) {
+        if (closed) signal_retarget(c, closed);
         if (mask & ~g_kept) signal_want(mask);
         if (g_mirrored) mirror_now();
         return;

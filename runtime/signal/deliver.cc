@@ -90,6 +90,7 @@ bool push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& action)
     memcpy(f.info, &info, sizeof f.info);
     if (copy_to_guest((void*)at, &f, sizeof f)) return false;
 
+    reset_xstate(c);  // a handler starts with initial extended state (arch/x86/kernel/signal.c, fpu__clear_user_states)
     c->restore_mask = false;
     if (c->alt.flags & 0x80000000u) c->alt = {0, 0, 0};  // SS_AUTODISARM
     c->regs.rsp = at;
@@ -171,6 +172,20 @@ void signal_post_process(const siginfo_t& info) {
     if (target) wake_for_signal(target);
 }
 
+void signal_retarget(Coroutine* from, u64 set) {
+    if (!(g_shared_pending_bits.load(std::memory_order_seq_cst) & set)) return;
+    Locked held(g_signal_lock);
+    set &= g_shared_pending.bits;
+    Locked walk(g_registry_lock);
+    for (Coroutine& c : registry()) {
+        u64 takes = set & (~c.mask | c.sigwait_set);
+        if (&c == from || !takes) continue;
+        wake_for_signal(&c);
+        set &= ~takes;
+        if (!set) return;
+    }
+}
+
 namespace {
 
 // Signal lock held. The next signal of `set`: the coroutine's own first, faults first, then the lowest number. 0: none.
@@ -249,7 +264,9 @@ void signal_drain() {
 }
 
 void die_by_signal(int sig) {
-    {
+    if (this_thread()->kind == ThreadKind::direct) {
+        host_set_action(sig, false, false, 0);  // its dispositions in the kernel are its own, the tables are its parent's
+    } else {
         Locked held(g_signal_lock);
         host_action_to_default(sig);
     }
@@ -294,10 +311,21 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
     return true;
 }
 
+bool signal_push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& action) { return push_frame(c, info, action); }
+
+SignalAction signal_direct_take_action(int sig) {
+    SignalAction& own = signal_actions_of(this_thread())[sig];
+    SignalAction action = own;
+    if (action.handler > 1 && (action.flags & SA_RESETHAND)) own.handler = (u64)SIG_DFL;
+    return action;
+}
+
 void signal_force(Coroutine* c, const siginfo_t& info) {
     int sig = info.si_signo;
     SignalAction action;
-    {
+    if (c->direct) {
+        action = signal_direct_take_action(sig);
+    } else {
         Locked held(g_signal_lock);
         action = g_actions[sig];
         if (action.handler > 1 && (action.flags & SA_RESETHAND)) g_actions[sig].handler = (u64)SIG_DFL;

@@ -12,6 +12,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/workers.h"
 
 namespace ocrun {
 
@@ -47,6 +48,11 @@ void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
         t->async_blocked = true;
         *(u64*)&uc->uc_sigmask = ~kHostNeverBlocked;
     }
+}
+
+// A guest's signal that the kernel gave to a helper, which can block neither signal 64 nor those of faults.
+void forward(siginfo_t info) {
+    sys(__NR_rt_tgsigqueueinfo, sys(__NR_getpid), worker_at(0)->tid, info.si_signo, &info);
 }
 
 void after_guest_signal(GuestContext* g) {
@@ -106,10 +112,11 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
             runtime_fault(sig, info, uc);
             return;
         }
-        if (g_actions[sig].handler < 2 || (c->mask & signal_bit(sig))) {
-            // The kernel would kill: let it, with the guest's own registers in the core.
+        if (signal_actions_of(t)[sig].handler < 2 || (c->mask & signal_bit(sig))) {
+            // The kernel would kill: let it, with the guest's own registers in the core. A trap (int3, a single step)
+            // does not happen again.
+            if (exiting || sig == SIGTRAP) die_by_signal(sig);
             host_set_action(sig, false, false, 0);
-            if (exiting) die_by_signal(sig);
             return;
         }
         if (!exiting) save_context(c, uc);
@@ -122,12 +129,24 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
             t->need_resched.store(true, std::memory_order_relaxed);
         } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalDump) {
             if (g_dump_hook) g_dump_hook(*info);
-            return;
-        } else if (info->si_code == SI_TKILL && g_multi && info->si_pid == int(sys(__NR_getpid))) {
+            if (!t->latched.load(std::memory_order_relaxed)) {
+                // The guest, or an exit on its last instructions, goes on as if nothing had been.
+                if (gs != (u64)t) write_gs_base(gs);
+                return;
+            }
+            // A signal that the request let through (SIGSEGV by kill ...) wants what any latched signal wants.
+        } else if (info->si_code == SI_TKILL && g_multi && t->kind != ThreadKind::direct &&
+                   info->si_pid == int(sys(__NR_getpid))) {
             // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.
+        } else if (t->kind == ThreadKind::offload) {
+            forward(*info);
+            return;
         } else {
             latch(t, *info, uc);
         }
+    } else if (t->kind == ThreadKind::offload) {
+        forward(*info);
+        return;
     } else {
         latch(t, *info, uc);
     }

@@ -59,6 +59,9 @@ void signal_want(u64 set);
 // Generation. The info carries the number.
 void signal_post_process(const siginfo_t& info);
 void signal_post_thread(Coroutine* c, const siginfo_t& info);
+// `from` no longer takes the signals of `set`: what the process has pending of them goes to somebody who does (as
+// kernel/signal.c, retarget_shared_pending).
+void signal_retarget(Coroutine* from, u64 set);
 // Takes one signal of `set` from the coroutine's or the process's pending set (coroutine first, lowest number first).
 bool signal_take(Coroutine* c, u64 set, siginfo_t* out);
 u64 signal_pending_set(Coroutine* c);
@@ -82,6 +85,14 @@ void signal_return(Coroutine* c);
 // A fault the guest caused: as the kernel's force_sig, a blocked or ignored signal kills.
 void signal_force(Coroutine* c, const siginfo_t& info);
 [[noreturn]] void die_by_signal(int sig);
+// Builds the frame of a handler; false when the stack cannot take it.
+bool signal_push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& action);
+// The actions in force on a kernel thread: a vfork or CLONE_VM child has its own.
+inline SignalAction* signal_actions_of(KThread* t) {
+    return t->kind == ThreadKind::direct ? (SignalAction*)t->direct_actions : g_actions;
+}
+// For the direct child that calls: its action for a signal to be delivered now (SA_RESETHAND takes effect).
+SignalAction signal_direct_take_action(int sig);
 
 bool signal_is_ignored(int sig);
 // The signals kept so at present, and a new worker's mask.

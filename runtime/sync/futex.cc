@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
@@ -32,11 +33,16 @@ struct Bucket {
 
 constexpr u32 kBucketBits = 14;
 Bucket* g_buckets;
+// Which parts of the table were ever used: a fork's child looks at no others.
+constexpr u32 kGroupBits = 7;
+std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
 std::atomic<bool> g_shared_seen{false};
 
 Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
 
 void queue(Bucket* b, Waiter* w) {
+    std::atomic<bool>& used = g_group_used[u64(b - g_buckets) >> kGroupBits];
+    if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
     w->bucket = b;
     w->next = nullptr;
     w->previous = b->tail;
@@ -129,9 +135,19 @@ bool mapping_is_shared_by_text(long fd, u64 address) {
     }
 }
 
+// No descriptor to spare, no /proc: mremap duplicates a mapping when the old size is 0, but only a shared one; any other is
+// EINVAL before anything else is looked at (mm/mremap.c, check_prep_vma). Not the first choice: the kernel logs the first
+// refusal, and the copy takes the mappings' lock for writing.
+bool mapping_is_shared_by_mremap(u64 address) {
+    long copy = sys(__NR_mremap, page_down(address), 0, kPageBytes, MREMAP_MAYMOVE);
+    if (copy == -EINVAL || copy == -EFAULT) return false;
+    if (!is_error(copy)) sys(__NR_munmap, copy, kPageBytes);
+    return true;
+}
+
 bool mapping_is_shared(u64 address) {
     long fd = sys(__NR_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    if (is_error(fd)) return false;
+    if (is_error(fd)) return mapping_is_shared_by_mremap(address);
     ProcmapQuery q{};
     q.size = sizeof q;
     q.query_addr = address;
@@ -149,11 +165,13 @@ bool mapping_is_shared(u64 address) {
 void futex_init() { g_buckets = (Bucket*)pages_alloc(sizeof(Bucket) << kBucketBits); }
 
 void futex_after_fork() {
-    // Only touched buckets are worth a write: the rest are still zero pages.
-    for (u32 i = 0; i < (1u << kBucketBits); i++) {
-        Bucket& b = g_buckets[i];
-        if (b.head) b.head = b.tail = nullptr;
-        b.lock.reset();
+    // The world stood still at the fork, so no lock was held; only buckets in use are worth a look and a write.
+    constexpr u32 kGroup = 1u << kGroupBits;
+    for (u32 g = 0; g < (1u << kBucketBits) / kGroup; g++) {
+        if (!g_group_used[g].load(std::memory_order_relaxed)) continue;
+        g_group_used[g].store(false, std::memory_order_relaxed);
+        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
+            if (g_buckets[i].head) g_buckets[i].head = g_buckets[i].tail = nullptr;
     }
 }
 
@@ -197,9 +215,8 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
 long futex_wake(u64 address, u32 count, u32 bitset) {
     if (!bitset || (address & 3)) return -EINVAL;
     Bucket* b = bucket_of(address);
-    // The guest's store to the word must be visible before the look: a waiter checks the word after it queued.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!__atomic_load_n(&b->head, __ATOMIC_ACQUIRE)) return 0;
+    // Always under the lock: a waiter looks at the word before it queues, both under it, so an empty queue seen without it
+    // would say nothing about a waiter in between.
     Locked held(b->lock);
     return wake_some(b, address, count, bitset);
 }

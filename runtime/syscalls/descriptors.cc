@@ -65,8 +65,13 @@ long h_dup3(Call& call) {
 long h_close_range(Call& call) {
     u32 first = u32(call.a[0]), last = u32(call.a[1]), flags = u32(call.a[2]);
     if (first > last || (flags & ~u32(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))) return native(call);
-    // Threads of ours share the table with the guest: in multi mode it cannot be unshared for one of them.
-    if (g_multi) flags &= ~u32(CLOSE_RANGE_UNSHARE);
+    // Threads of ours share the table with the guest, so in multi mode it cannot be unshared for one of them. With no other
+    // coroutine nobody sees the difference; with others their descriptors must not go.
+    if (g_multi && (flags & CLOSE_RANGE_UNSHARE)) {
+        Locked walk(g_registry_lock);
+        if (registry().size() > 1) return -ENOSYS;
+        flags &= ~u32(CLOSE_RANGE_UNSHARE);
+    }
     if (g_multi && !(flags & CLOSE_RANGE_CLOEXEC)) {
         io_wait_keep_files(first, last);
         fd_forget_range(first, last);

@@ -64,8 +64,8 @@ long run(Call& call) {
         long verdict;
         if (guest_filters_decide(call, &verdict)) return verdict;
     }
-    if (c->direct) return direct_call(call);
-    if (call.nr >= kSyscallLimit || !g_handlers[call.nr]) return native(call);
+    Handler handler = c->direct ? direct_call : call.nr < kSyscallLimit ? g_handlers[call.nr] : nullptr;
+    if (call.nr >= kSyscallLimit || !handler) return handler ? handler(call) : native(call);
     const SyscallRule& rule = g_policy->rules[call.nr];
     if (__builtin_expect(rule.delay_us != 0, 0)) sleep_for(c, u64(rule.delay_us) * 1000);
     long r;
@@ -77,14 +77,31 @@ long run(Call& call) {
             r = rule.value ? rule.value : -EPERM;
             break;
         case Action::offload:
-            r = g_multi ? offload_call(c, call.nr, call.a, "offloaded call") : g_handlers[call.nr](call);
-            if (r == -EINTR && g_multi) r = kRestartSys;
+            // Identity, hidden descriptors, SIGPIPE and so on are the handler's; it leaves what may block to a helper
+            // (wants_helper in io_wait.cc, blocking_call).
+            r = handler == h_generic && g_multi ? blocking_call(call, kRestartSys, "offloaded call") : handler(call);
             break;
         default:
-            r = g_handlers[call.nr](call);
+            r = handler(call);
     }
     if (__builtin_expect(rule.log, 0) && !is_restart(r)) log_call(call, r);
     return r;
+}
+
+void run_and_store(Coroutine* c, u32 nr);
+
+// The call ends without a signal's doing: goes on if something merely interrupted it, else its temporary mask ends. True
+// when there is something new to look at.
+bool settle_call(Coroutine* c) {
+    bool masked = c->restore_mask;
+    if (masked) {
+        c->restore_mask = false;
+        signal_set_mask(c, c->saved_mask);
+    }
+    if (!c->restart) return masked;
+    c->restart = 0;
+    run_and_store(c, c->restart_nr);
+    return true;
 }
 
 void run_and_store(Coroutine* c, u32 nr) {
@@ -162,22 +179,10 @@ extern "C" void oc_exit_loop(GuestContext* g) {
                 }
                 if (acted) continue;
             }
-            if (c->restart) {
-                // Nothing was delivered after all: the call goes on as if nothing had happened.
-                if (c->restore_mask) {
-                    c->restore_mask = false;
-                    signal_set_mask(c, c->saved_mask);
-                }
-                c->restart = 0;
-                run_and_store(c, c->restart_nr);
-                continue;
-            }
-            if (c->restore_mask) {
-                c->restore_mask = false;
-                signal_set_mask(c, c->saved_mask);
-                continue;
-            }
+        } else {
+            direct_signals(c);
         }
+        if (settle_call(c)) continue;
         break;
     }
     c->iret[0] = c->regs.rip;

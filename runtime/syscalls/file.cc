@@ -52,10 +52,14 @@ Tty tty_wait(int fd, bool reads) {
 
 // For descriptors that do not know RWF_NOWAIT. -EAGAIN: wait for readiness.
 long ask_then_call(Call& plain, int fd, short events) {
-    if (ready_now(fd, events)) return native_attempt(plain);
+    if (ready_now(fd, events)) {
+        termios t;  // job control looks at the kernel thread that makes the call: terminals are the worker's
+        bool helper = wants_helper(plain) && is_error(sys(__NR_ioctl, fd, TCGETS, &t));
+        return helper ? helper_attempt(plain) : native_on_worker(plain);
+    }
     switch (tty_wait(fd, events & POLLIN)) {
         case Tty::native_now:
-            return native_attempt(plain);
+            return native_on_worker(plain);
         case Tty::helper:
             return blocking_call(plain, -EINTR, "terminal");
         default:
@@ -417,7 +421,7 @@ long h_ioctl(Call& call) {
             return native(call);
     }
     for (;;) {
-        long r = native_attempt(call);
+        long r = native_on_worker(call);
         if (r == -EINTR) return kRestartSys;
         if (r != kLookAgain) return r;
         if (g_multi) yield_now(call.c);

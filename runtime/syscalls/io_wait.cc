@@ -171,7 +171,19 @@ long blocking_io(Call& call, int timeout_option) {
     }
 }
 
-long native_attempt(Call& call) {
+bool wants_helper(const Call& call) {
+    return g_multi && call.c->call_nr < kSyscallLimit && g_policy->rules[call.c->call_nr].action == Action::offload;
+}
+
+long helper_attempt(Call& call) {
+    long r = offload_call(call.c, call.nr, call.a, "offloaded call");
+    if (r == -EINTR) return signal_pending(call.c) ? -EINTR : kLookAgain;
+    return raise_write_signal(call.c, r);
+}
+
+long native_attempt(Call& call) { return wants_helper(call) ? helper_attempt(call) : native_on_worker(call); }
+
+long native_on_worker(Call& call) {
     attend();
     long r = native_as_guest(call);
     if (r != -EINTR) return r;

@@ -78,6 +78,12 @@ long blocking_io(Call& call, int timeout_option);
 // signal pending, else the kernel's answer.
 long native_attempt(Call& call);
 
+// The policy says `offload` for the call in progress: its part that may block on a worker is a helper's. native_attempt
+// asks by itself; native_on_worker is that without the question, helper_attempt answers as they do.
+bool wants_helper(const Call& call);
+long native_on_worker(Call& call);
+long helper_attempt(Call& call);
+
 // The call in the kernel of this thread, ended early (-EINTR) by a latched signal, for descriptors that may be
 // terminals. Job control asks the kernel thread whether SIGTTIN and SIGTTOU are blocked or ignored (tty_check_change
 // in the kernel); during the call they are blocked when the guest blocks or ignores them.

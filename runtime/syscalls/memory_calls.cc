@@ -1,6 +1,7 @@
 // memory_calls.cc - mappings: the runtime's window is off limits, shared memory is noted for futexes (mmap(2), shmat(2))
 #include <asm/errno.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 
 #include "runtime/base/text.h"
 #include "runtime/sync/futex.h"
@@ -32,10 +33,22 @@ long h_mmap(Call& call) {
 long h_munmap(Call& call) { return unless_in_window(call); }
 long h_mprotect(Call& call) { return unless_in_window(call); }
 long h_pkey_mprotect(Call& call) { return unless_in_window(call); }
-long h_mremap(Call& call) { return unless_in_window(call); }
+long h_mremap(Call& call) {
+    if ((call.a[3] & MREMAP_FIXED) && hits_window(call.a[4], call.a[2] ? call.a[2] : 1)) {
+        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x80000000) was refused with ENOMEM");
+        return -ENOMEM;
+    }
+    return unless_in_window(call);
+}
 long h_madvise(Call& call) { return unless_in_window(call); }
 
 long h_shmat(Call& call) {
+    if (call.a[1] && call.a[1] < kWindowEnd) {
+        struct shmid_ds segment {};
+        long r = sys(__NR_shmctl, call.a[0], IPC_STAT, &segment);
+        // Without permission to ask, the least there can be.
+        if (hits_window(call.a[1], is_error(r) ? 1 : segment.shm_segsz)) return -EINVAL;
+    }
     futex_note_shared();
     return native(call);
 }

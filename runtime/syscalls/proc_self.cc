@@ -42,8 +42,8 @@ bool take_number(const char** p, u64* value) {
     return true;
 }
 
-// The program's file by the descriptor that the runtime keeps of it, which is right for a memfd and after a deletion too;
-// by its path when there is none.
+// The program's file by the descriptor that the runtime keeps of it, which is right for a memfd and after a deletion
+// too; by its path when there is none.
 const char* exe_path(char* buffer, size_t size) {
     if (hidden_fd(kHiddenTarget) < 0) return g_exe_path;
     Text text(buffer, size);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
 #include "runtime/io/readiness.h"
 #include "runtime/process/process.h"
@@ -27,8 +28,15 @@ CloneRequest from_clone(const Call& call) {
     return q;
 }
 
-// A pidfd of one child, or -errno (kernels and sandboxes without it; not a child's pid).
-long open_pidfd(i64 pid) { return sys(__NR_pidfd_open, pid, 0); }
+// A pidfd of one child beyond the runtime's own numbers, where no program counts on the next free one; or -errno (kernels
+// and sandboxes without it, not a child's pid, no room up there).
+long open_pidfd(i64 pid) {
+    long fd = sys(__NR_pidfd_open, pid, 0);
+    if (is_error(fd)) return fd;
+    long high = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
+    sys(__NR_close, fd);
+    return high;
+}
 
 // Parks until the child has ended. 0, or a restart code; -ENOSYS: no pidfd can be had.
 long wait_for_exit(Coroutine* c, i64 pid) {
@@ -38,7 +46,10 @@ long wait_for_exit(Coroutine* c, i64 pid) {
     for (;;) {
         u32 seen = fd_sequence(int(fd));
         pollfd p{int(fd), POLLIN, 0};
-        if (sys(__NR_poll, &p, 1, 0) != 0) break;
+        long ready = sys(__NR_poll, &p, 1, 0);
+        if (ready == -EINTR) continue;  // a tick
+        if (ready && (p.revents & POLLNVAL)) return 0;  // the guest closed everything: look again, the number is not ours now
+        if (ready) break;
         WakeReason why;
         long w = fd_wait(c, int(fd), EPOLLIN, seen, kNever, &why);
         if (is_error(w)) {
@@ -66,6 +77,13 @@ long h_clone3(Call& call) {
     if (size > kPageBytes) return -E2BIG;
     clone_args a{};
     if (copy_from_guest(&a, (void*)call.a[0], size < sizeof a ? size : sizeof a)) return -EFAULT;
+    // What a newer program may ask for and this runtime does not know has to be nothing (copy_struct_from_user).
+    for (u64 at = sizeof a; at < size; at++) {
+        u8 byte;
+        if (get_guest(&byte, (void*)(call.a[0] + at))) return -EFAULT;
+        if (byte) return -E2BIG;
+    }
+    if (size > sizeof a) size = sizeof a;
     if ((a.stack == 0) != (a.stack_size == 0)) return -EINVAL;
     CloneRequest q{};
     q.flags = a.flags;
