@@ -109,7 +109,12 @@ extern char oc_exit_begin[], oc_exit_end[];
 // A system call that a latched signal interrupts even when it arrives just before the instruction: -EINTR. A handler
 // that finds RIP in [oc_intr_begin, oc_intr_end) sets it to oc_intr_abort.
 long oc_syscall_intr(long nr, long a, long b, long c, long d, long e, long f);
-extern char oc_intr_begin[], oc_intr_end[], oc_intr_abort[];
+extern char oc_intr_begin[], oc_intr_end[], oc_intr_abort[], oc_intr_never[];
+// The same routine, telling also whether the kernel saw the call: after a -EINTR with begun == 0 the signal came first.
+struct IntrResult {
+    long result, begun;
+};
+IntrResult oc_syscall_intr_told(long nr, long a, long b, long c, long d, long e, long f) asm("oc_syscall_intr");
 
 // clone(2) whose child starts on another runtime stack in child(argument); returns in the parent only.
 long oc_clone_child(u64 flags, void* stack_top, void* parent_tid, void* child_tid, void (*child)(void*), void* argument);

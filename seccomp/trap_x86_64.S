@@ -45,7 +45,7 @@ oc_exit_again:
     ud2
 
 # long oc_syscall_intr(nr, a, b, c, d, e, [rsp+8] f)
-    .globl oc_syscall_intr, oc_intr_begin, oc_intr_end, oc_intr_abort
+    .globl oc_syscall_intr, oc_intr_begin, oc_intr_end, oc_intr_abort, oc_intr_never
     .balign 16
 oc_syscall_intr:
     mov %rdi, %rax
@@ -55,14 +55,21 @@ oc_syscall_intr:
     mov %r8, %r10
     mov %r9, %r8
     mov 8(%rsp), %r9
+    xor %ecx, %ecx                      # the kernel sets it to oc_intr_end: a restarted call is told from one not begun
 oc_intr_begin:
     cmpl $0, %gs:16
-    jne oc_intr_abort
+    jne oc_intr_never
     syscall
 oc_intr_end:
+    mov $1, %edx
     ret
 oc_intr_abort:
     mov $-4, %rax                       # -EINTR
+    mov $1, %edx
+    ret
+oc_intr_never:
+    mov $-4, %rax
+    xor %edx, %edx
     ret
 
 # long oc_clone_child(flags, stack_top, parent_tid, child_tid, child, argument)

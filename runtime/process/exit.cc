@@ -36,7 +36,7 @@ bool owner_died(Coroutine* c, u64 address, bool pi, bool pending, bool shared_on
             return true;
         }
         if (owner != c->tid) return true;
-        if (pi && !futex_is_shared(address, 0)) return futex_pi_owner_died(address);
+        if (pi && g_multi) return futex_pi_owner_died(address);  // in multi mode no PI word is the kernel's, whatever the mapping
         u32 seen;
         if (guest_cas_u32((u32*)address, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen)) return false;
         if (seen == value) break;

@@ -107,7 +107,10 @@ long signal_set_action(int sig, const SignalAction* new_action, SignalAction* ol
 void host_set_mask(u64 mask) {
     KThread* t = this_thread();
     t->host_mask = mask & ~kHostNeverBlocked;
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    u64 closed = ~kHostNeverBlocked;
+    // While the latch is full, or when it fills because the mask opens, the kernel keeps what is pending.
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    if (t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
 }
 
 void signal_want(u64 set) {

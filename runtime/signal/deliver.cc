@@ -415,9 +415,11 @@ void signals_prepare_exec(Coroutine* c) {
     // Blocked first, so that what goes back to the kernel stays there until the new image opens its mask.
     u64 all = ~kHostNeverBlocked;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
-    signal_drain();
-    u64 all_again = ~kHostNeverBlocked;
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all_again, nullptr, 8);
+    // A drain opens the mask when it had to be closed: until nothing came through.
+    do {
+        signal_drain();
+        sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
+    } while (this_thread()->latched.load(std::memory_order_acquire));
     siginfo_t info;
     long pid = sys(__NR_getpid), tid = sys(__NR_gettid);
     while (signal_take(c, ~0ul, &info)) {

@@ -43,7 +43,9 @@ void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
         t->latch[in % KThread::kLatchSlots] = info;
         t->latch_in.store(in + 1, std::memory_order_release);
     }
-    if (in + 1 - t->latch_out.load(std::memory_order_acquire) >= KThread::kLatchSlots) {
+    // Some are left for what cannot be blocked, and for a mask that opens at the same moment (host_set_mask).
+    constexpr u32 kSpareSlots = 16;
+    if (in + 1 - t->latch_out.load(std::memory_order_acquire) >= KThread::kLatchSlots - kSpareSlots) {
         // Full: from here on the kernel keeps them. signal_drain opens the mask again.
         t->async_blocked = true;
         *(u64*)&uc->uc_sigmask = ~kHostNeverBlocked;
@@ -162,7 +164,7 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         regs[REG_RIP] = (greg_t)oc_exit_again;
         regs[REG_EFL] &= ~0x100;  // the exit may have been about to single-step the guest
     } else if (within(rip, oc_intr_begin, oc_intr_end)) {
-        regs[REG_RIP] = (greg_t)oc_intr_abort;
+        regs[REG_RIP] = (greg_t)((u64)regs[REG_RCX] == (u64)oc_intr_end ? oc_intr_abort : oc_intr_never);
     }
 }
 

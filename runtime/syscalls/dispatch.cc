@@ -195,10 +195,12 @@ extern "C" void oc_exit_loop(GuestContext* g) {
 
 long blocking_native(Call& call, long interrupted) {
     for (;;) {
-        long r = native_interruptible(call);
-        if (r != -EINTR) return r;
+        IntrResult r = oc_syscall_intr_told(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4],
+                                            (long)call.a[5]);
+        if (r.result != -EINTR) return r.result;
         attend();
-        if (signal_pending(call.c)) return interrupted;
+        // A signal from before the call is handled before it, as natively: a call that never waits must not see EINTR.
+        if (signal_pending(call.c)) return r.begun ? interrupted : kRestartNoIntr;
     }
 }
 

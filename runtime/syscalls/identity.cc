@@ -112,6 +112,8 @@ long h_prctl(Call& call) {
         }
         case PR_GET_NAME:
             return copy_to_guest((void*)call.a[1], c->name, sizeof c->name);
+        case PR_GET_TID_ADDRESS:  // stress-ng sets what it got here
+            return put_guest((void*)call.a[1], c->clear_child_tid);
         case PR_SET_SECCOMP:
             if (call.a[1] == SECCOMP_MODE_FILTER) return guest_filter_install(0, call.a[2]);
             return -EINVAL;

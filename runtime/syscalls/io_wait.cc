@@ -133,8 +133,7 @@ long IoWait::block() {
         g_waiting_count.fetch_sub(1, std::memory_order_relaxed);
     }
     if (kept_ >= 0) {
-        if (own_fd_) sys(__NR_close, fd_);
-        own_fd_ = true;
+        own_fd_ = true;  // an earlier one was closed by whoever closed its number
         fd_ = kept_;
         kept_ = -1;
         call_.a[index_] = u64(fd_);

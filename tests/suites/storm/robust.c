@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
         }
         expected += 72;
     }
+    if (argc > 2) dprintf(2, "locked %ld died %ld of %ld\n", atomic_load(&s->locked), atomic_load(&s->died), expected);
     CHECK(atomic_load(&s->locked) == expected && atomic_load(&s->died) == expected - 8);
     puts("ok");
     return 0;
