@@ -1,4 +1,5 @@
-// threads.c - threads against each other: create and join, condition variables, a contended mutex, pipes, many sleepers.
+// threads.c - threads against each other: create and join, condition variables, a contended mutex, pipes, many
+// sleepers.
 #include <sched.h>
 
 #include "bench.h"
@@ -9,7 +10,9 @@ static int turn;
 static long rounds;
 static int there[2], back[2];
 
-static void* nothing(void* arg) { return arg; }
+static void* nothing(void* arg) {
+    return arg;
+}
 
 static void create_join(long n) {
     while (n--) {

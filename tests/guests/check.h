@@ -1,4 +1,5 @@
-// check.h - what every guest program checks itself with: the first thing that is wrong prints one line and ends with 1.
+// check.h - what every guest program checks itself with: the first thing that is wrong prints one line and ends
+// with 1.
 //
 // Guests print nothing that may differ from run to run: no times, addresses, pids, tids. Waits that must be seen
 // "blocked" are never assumed to be so after a pause: what is checked holds whether or not the pause was long enough.
@@ -45,7 +46,7 @@ __attribute__((format(printf, 1, 2), unused)) static void say(const char* format
 }
 
 __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_failed(const char* file, int line,
-                                                                                const char* format, ...) {
+                                                                                 const char* format, ...) {
     char text[1024];
     va_list args;
     int saved = errno;
@@ -59,9 +60,9 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_failed
     _exit(1);
 }
 
-#define CHECK(cond)                                                                      \
-    do {                                                                                 \
-        if (!(cond)) check_failed(__FILE_NAME__, __LINE__, "not true: %s", #cond);       \
+#define CHECK(cond)                                                                \
+    do {                                                                           \
+        if (!(cond)) check_failed(__FILE_NAME__, __LINE__, "not true: %s", #cond); \
     } while (0)
 
 #define CHECK_EQ(a, b)                                                                                    \
@@ -72,18 +73,18 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_failed
     } while (0)
 
 // a call that must not return -1
-#define CHECK_OK(call)                                                                \
-    do {                                                                              \
+#define CHECK_OK(call)                                                                      \
+    do {                                                                                    \
         if ((long)(call) == -1) check_failed(__FILE_NAME__, __LINE__, "%s: failed", #call); \
     } while (0)
 
 // a call that must return -1 with this errno
-#define CHECK_ERR(call, error)                                                                                  \
-    do {                                                                                                        \
-        errno = 0;                                                                                              \
-        long check_r = (long)(call);                                                                            \
-        if (check_r != -1 || errno != (error))                                                                  \
-            check_failed(__FILE_NAME__, __LINE__, "%s is %ld, not -1 with %s", #call, check_r, #error);         \
+#define CHECK_ERR(call, error)                                                                          \
+    do {                                                                                                \
+        errno = 0;                                                                                      \
+        long check_r = (long)(call);                                                                    \
+        if (check_r != -1 || errno != (error))                                                          \
+            check_failed(__FILE_NAME__, __LINE__, "%s is %ld, not -1 with %s", #call, check_r, #error); \
     } while (0)
 
 // a pthread function: 0 or the error itself
@@ -95,7 +96,9 @@ __attribute__((unused)) static long long now_ns(void) {
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-__attribute__((unused)) static long long ms(long long n) { return n * 1000000LL; }
+__attribute__((unused)) static long long ms(long long n) {
+    return n * 1000000LL;
+}
 
 __attribute__((unused)) static struct timespec timespec_of(long long ns) {
     struct timespec t;
@@ -122,7 +125,9 @@ __attribute__((unused)) static void sleep_ms(long n) {
 }
 
 // time for other threads to get into their waits; what is checked afterwards may not depend on it
-__attribute__((unused)) static void settle(void) { sleep_ms(30); }
+__attribute__((unused)) static void settle(void) {
+    sleep_ms(30);
+}
 
 typedef void* (*thread_function)(void*);
 
@@ -185,10 +190,10 @@ __attribute__((unused)) static int status_of(pid_t child) {
 }
 
 // waits for the child, which must exit with the given code
-#define CHECK_EXIT(child, code)                                                                              \
-    do {                                                                                                     \
-        int check_s = status_of(child);                                                                      \
-        if (!WIFEXITED(check_s) || WEXITSTATUS(check_s) != (code))                                           \
+#define CHECK_EXIT(child, code)                                                                               \
+    do {                                                                                                      \
+        int check_s = status_of(child);                                                                       \
+        if (!WIFEXITED(check_s) || WEXITSTATUS(check_s) != (code))                                            \
             check_failed(__FILE_NAME__, __LINE__, "status of %s is %#x, not exit %d", #child, check_s, code); \
     } while (0)
 
@@ -199,7 +204,8 @@ __attribute__((unused)) static int status_of(pid_t child) {
             check_failed(__FILE_NAME__, __LINE__, "status of %s is %#x, not signal %d", #child, check_s, sig); \
     } while (0)
 
-// Sends a signal to one thread again and again until told to stop: the only way to be sure that a *blocked* call gets it.
+// Sends a signal to one thread again and again until told to stop: the only way to be sure that a *blocked* call gets
+// it.
 struct pester {
     pthread_t target, thread;
     int sig;
@@ -227,7 +233,9 @@ __attribute__((unused)) static void pester_stop(struct pester* p) {
     finish(p->thread);
 }
 
-__attribute__((unused)) static void ignore_signal_number(int sig) { (void)sig; }
+__attribute__((unused)) static void ignore_signal_number(int sig) {
+    (void)sig;
+}
 
 // "read" bytes until all are there; returns what came before the end of file
 __attribute__((unused)) static size_t read_all(int fd, void* buffer, size_t size) {
@@ -242,4 +250,6 @@ __attribute__((unused)) static size_t read_all(int fd, void* buffer, size_t size
     return got;
 }
 
-__attribute__((unused)) static void make_pipe(int fds[2]) { CHECK_OK(pipe(fds)); }
+__attribute__((unused)) static void make_pipe(int fds[2]) {
+    CHECK_OK(pipe(fds));
+}

@@ -1,4 +1,5 @@
-// futex_bitset_wakes_only_matching_waiters.c - FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET; a plain wake matches all bits.
+// futex_bitset_wakes_only_matching_waiters.c - FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET; a plain wake matches all
+// bits.
 #include "futex.h"
 
 static int word;

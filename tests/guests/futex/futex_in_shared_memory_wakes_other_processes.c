@@ -1,4 +1,5 @@
-// futex_in_shared_memory_wakes_other_processes.c - MAP_SHARED anonymous and file memory, at different addresses, and threads.
+// futex_in_shared_memory_wakes_other_processes.c - MAP_SHARED anonymous and file memory, at different addresses, and
+// threads.
 #include "futex.h"
 
 static void child_waits(int* word) {

@@ -1,4 +1,5 @@
-// futex_private_memory_after_fork_is_separate.c - a wake in the child does not reach a waiter of the parent on its own copy.
+// futex_private_memory_after_fork_is_separate.c - a wake in the child does not reach a waiter of the parent on its
+// own copy.
 #include "futex.h"
 
 static int word;

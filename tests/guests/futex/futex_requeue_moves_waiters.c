@@ -1,4 +1,5 @@
-// futex_requeue_moves_waiters.c - FUTEX_REQUEUE and FUTEX_CMP_REQUEUE wake some, move the rest, count both, check the value.
+// futex_requeue_moves_waiters.c - FUTEX_REQUEUE and FUTEX_CMP_REQUEUE wake some, move the rest, count both, check the
+// value.
 #include "futex.h"
 
 static int from, to;

@@ -1,10 +1,13 @@
-// futex_wait_is_interrupted_or_restarted.c - EINTR without SA_RESTART; with it the wait goes on, unless it has a time-out.
+// futex_wait_is_interrupted_or_restarted.c - EINTR without SA_RESTART; with it the wait goes on, unless it has a
+// time-out.
 #include "futex.h"
 
 static int word;
 static _Atomic int handled, ended, may_go;
 
-static void count(int sig) { handled++; }
+static void count(int sig) {
+    handled++;
+}
 
 static void* interrupted(void* arg) {
     CHECK_ERR(futex(&word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0), EINTR);
@@ -20,7 +23,8 @@ static void* restarted(void* arg) {
 
 static void* deadline(void* arg) {
     struct timespec t = timespec_of(ms(100000));
-    CHECK_ERR(futex(&word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0), EINTR);  // ERESTART_RESTARTBLOCK: never with a handler
+    CHECK_ERR(futex(&word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0),
+              EINTR);  // ERESTART_RESTARTBLOCK: never with a handler
     t = deadline_in(CLOCK_MONOTONIC, ms(100000));
     CHECK_ERR(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, &t, NULL, -1), EINTR);
     ended = 2;

@@ -4,7 +4,10 @@
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
-struct waiter { uint64_t value, address; uint32_t flags, reserved; };
+struct waiter {
+    uint64_t value, address;
+    uint32_t flags, reserved;
+};
 enum { F32 = 2, PRIVATE = 128 };
 static int words[5];
 static struct waiter waiters[5];
@@ -13,7 +16,9 @@ static long waitv(int n, struct timespec* t) {
     return syscall(SYS_futex_waitv, waiters, n, 0, t, CLOCK_MONOTONIC);
 }
 
-static void* wait_any(void* arg) { return (void*)waitv(5, NULL); }
+static void* wait_any(void* arg) {
+    return (void*)waitv(5, NULL);
+}
 
 int main(void) {
     for (int i = 0; i < 5; i++) waiters[i] = (struct waiter){0, (uintptr_t)&words[i], F32 | PRIVATE, 0};

@@ -3,7 +3,10 @@
 
 #include "futex.h"
 
-struct lock { struct robust_list list; int word; };
+struct lock {
+    struct robust_list list;
+    int word;
+};
 static struct lock locks[3];
 static struct robust_list_head head;
 static _Atomic int held;

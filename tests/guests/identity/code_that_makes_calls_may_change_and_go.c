@@ -1,4 +1,5 @@
-// code_that_makes_calls_may_change_and_go.c - syscall sites in memory that is rewritten, unmapped, mapped anew, from a file or not.
+// code_that_makes_calls_may_change_and_go.c - syscall sites in memory that is rewritten, unmapped, mapped anew, from
+// a file or not.
 #include "check.h"
 
 // mov $nr, %eax; syscall; ret

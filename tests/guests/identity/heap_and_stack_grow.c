@@ -1,5 +1,5 @@
-// heap_and_stack_grow.c - brk and sbrk up and down, [heap] in maps, 7 MiB of stack, the limit kills, malloc of all sizes.
-// TEST: link=dynamic,static,musl
+// heap_and_stack_grow.c - brk and sbrk up and down, [heap] in maps, 7 MiB of stack, the limit kills, malloc of all
+// sizes. TEST: link=dynamic,static,musl
 #include "check.h"
 
 static long use_stack(int n) {
@@ -15,7 +15,7 @@ int main(void) {
     CHECK_EQ((uintptr_t)syscall(SYS_brk, begin + 4096), (uintptr_t)begin + 4096);
     CHECK_EQ((uintptr_t)syscall(SYS_brk, begin + 8192), (uintptr_t)begin + 8192);
     uintptr_t page = ((uintptr_t)begin + 4096 + 4095) & ~4095ul;
-    CHECK_EQ(*(char*)page, 0);  // fresh again
+    CHECK_EQ(*(char*)page, 0);                                                 // fresh again
     CHECK_EQ((uintptr_t)syscall(SYS_brk, (char*)1), (uintptr_t)begin + 8192);  // refused
     CHECK_EQ((uintptr_t)syscall(SYS_brk, begin), (uintptr_t)begin);
     for (size_t size = 1; size < (64 << 20); size *= 3) {

@@ -1,5 +1,6 @@
 // TEST: native-differs="the runtime says one line"
-// A mapping moved or attached over the runtime's memory is refused or, natively, nothing special; the process lives on.
+// A mapping moved or attached over the runtime's memory is refused or, natively, nothing special; the process lives
+// on.
 #include <sys/ipc.h>
 #include <sys/shm.h>
 

@@ -3,8 +3,12 @@
 
 enum { MOST = 5000 };
 
-static int open_by_fcntl(int fd) { return fcntl(fd, F_GETFD) >= 0; }
-static int open_by_flags(int fd) { return fcntl(fd, F_GETFL) >= 0; }
+static int open_by_fcntl(int fd) {
+    return fcntl(fd, F_GETFD) >= 0;
+}
+static int open_by_flags(int fd) {
+    return fcntl(fd, F_GETFL) >= 0;
+}
 static int open_by_fstat(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0;
@@ -29,7 +33,8 @@ static void* idle(void* unused) {
 }
 
 static void try_all(const char* when) {
-    int (*const probes[])(int) = {open_by_fcntl, open_by_flags, open_by_fstat, open_by_old_fstat, open_by_statx, open_by_dup};
+    int (*const probes[])(int) = {open_by_fcntl,     open_by_flags, open_by_fstat,
+                                  open_by_old_fstat, open_by_statx, open_by_dup};
     for (unsigned p = 0; p < sizeof probes / sizeof *probes; p++)
         for (int fd = 3; fd < MOST; fd++) {
             errno = 0;

@@ -6,7 +6,9 @@
 static volatile int pipes;
 static volatile pid_t other;
 
-static void on_pipe(int sig) { pipes++; }
+static void on_pipe(int sig) {
+    pipes++;
+}
 
 static void* asks(void* arg) {
     other = (pid_t)syscall(SYS_gettid);

@@ -1,4 +1,5 @@
-// process_settings_are_kept.c - prctl, umask, chdir, rlimits, personality, prlimit by pid, dumpable, no_new_privs, keepcaps.
+// process_settings_are_kept.c - prctl, umask, chdir, rlimits, personality, prlimit by pid, dumpable, no_new_privs,
+// keepcaps.
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>

@@ -1,4 +1,5 @@
-// random_bytes_and_small_calls_answer.c - getrandom, getdents, statx, sysinfo, access, links, times: ordinary calls from 50 threads.
+// random_bytes_and_small_calls_answer.c - getrandom, getdents, statx, sysinfo, access, links, times: ordinary calls
+// from 50 threads.
 #include <dirent.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>

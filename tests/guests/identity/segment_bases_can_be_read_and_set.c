@@ -1,4 +1,5 @@
-// segment_bases_can_be_read_and_set.c - arch_prctl GET/SET of FS and GS; a thread's own GS survives waits and other threads.
+// segment_bases_can_be_read_and_set.c - arch_prctl GET/SET of FS and GS; a thread's own GS survives waits and other
+// threads.
 #include <asm/prctl.h>
 
 #include "check.h"

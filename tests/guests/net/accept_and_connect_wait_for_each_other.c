@@ -1,4 +1,5 @@
-// accept_and_connect_wait_for_each_other.c - several threads in accept on one socket; unix and TCP; errors of connect.
+// accept_and_connect_wait_for_each_other.c - several threads in accept on one socket; unix and TCP; errors of
+// connect.
 #include "net.h"
 
 static int listener;

@@ -1,4 +1,5 @@
-// big_blocking_send_is_sent_in_full.c - 8 MiB by send, sendmsg, writev over TCP and unix sockets with a slow receiver.
+// big_blocking_send_is_sent_in_full.c - 8 MiB by send, sendmsg, writev over TCP and unix sockets with a slow
+// receiver.
 #include <sys/uio.h>
 
 #include "net.h"
@@ -11,10 +12,18 @@ static void* sender(void* arg) {
     struct iovec v[2] = {{out, 12345}, {out + 12345, SIZE - 12345}};
     struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
     switch ((long)arg) {
-        case 0: CHECK_EQ(send(pair[0], out, SIZE, 0), SIZE); break;
-        case 1: CHECK_EQ(sendmsg(pair[0], &m, 0), SIZE); break;
-        case 2: CHECK_EQ(writev(pair[0], v, 2), SIZE); break;
-        case 3: CHECK_EQ(sendto(pair[0], out, SIZE, 0, NULL, 0), SIZE); break;
+        case 0:
+            CHECK_EQ(send(pair[0], out, SIZE, 0), SIZE);
+            break;
+        case 1:
+            CHECK_EQ(sendmsg(pair[0], &m, 0), SIZE);
+            break;
+        case 2:
+            CHECK_EQ(writev(pair[0], v, 2), SIZE);
+            break;
+        case 3:
+            CHECK_EQ(sendto(pair[0], out, SIZE, 0, NULL, 0), SIZE);
+            break;
     }
     return NULL;
 }

@@ -1,4 +1,5 @@
-// connect_waits_while_the_backlog_is_full.c - a unix connect blocks until accept makes room; with O_NONBLOCK it is EAGAIN.
+// connect_waits_while_the_backlog_is_full.c - a unix connect blocks until accept makes room; with O_NONBLOCK it is
+// EAGAIN.
 #include "net.h"
 
 static struct sockaddr_un path;

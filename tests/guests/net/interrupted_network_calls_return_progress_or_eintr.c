@@ -1,4 +1,5 @@
-// interrupted_network_calls_return_progress_or_eintr.c - a signal ends recv/accept with EINTR, a started send with its count.
+// interrupted_network_calls_return_progress_or_eintr.c - a signal ends recv/accept with EINTR, a started send with
+// its count.
 #include "net.h"
 
 static int pair[2], listener;

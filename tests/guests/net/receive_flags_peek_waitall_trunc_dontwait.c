@@ -1,4 +1,5 @@
-// receive_flags_peek_waitall_trunc_dontwait.c - MSG_PEEK leaves, MSG_WAITALL waits, MSG_TRUNC tells, MSG_DONTWAIT never waits.
+// receive_flags_peek_waitall_trunc_dontwait.c - MSG_PEEK leaves, MSG_WAITALL waits, MSG_TRUNC tells, MSG_DONTWAIT
+// never waits.
 #include "net.h"
 
 static int pair[2];

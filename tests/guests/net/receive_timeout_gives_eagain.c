@@ -1,14 +1,15 @@
-// receive_timeout_gives_eagain.c - SO_RCVTIMEO set late, changed, removed, on a reused number; for read, recv, recvmsg, accept.
+// receive_timeout_gives_eagain.c - SO_RCVTIMEO set late, changed, removed, on a reused number; for read, recv,
+// recvmsg, accept.
 #include <sys/uio.h>
 
 #include "net.h"
 
-#define TIMES_OUT(call, least)                                   \
-    do {                                                         \
-        long long begin = now_ns();                              \
-        CHECK_ERR(call, EAGAIN);                                 \
-        long long took = now_ns() - begin;                       \
-        CHECK(took >= ms(least) - ms(6) && took < ms(8000));     \
+#define TIMES_OUT(call, least)                               \
+    do {                                                     \
+        long long begin = now_ns();                          \
+        CHECK_ERR(call, EAGAIN);                             \
+        long long took = now_ns() - begin;                   \
+        CHECK(took >= ms(least) - ms(6) && took < ms(8000)); \
     } while (0)
 
 static void* write_later(void* arg) {

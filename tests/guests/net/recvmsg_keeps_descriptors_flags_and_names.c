@@ -1,4 +1,5 @@
-// recvmsg_keeps_descriptors_flags_and_names.c - SCM_RIGHTS, SCM_CREDENTIALS, MSG_CTRUNC, MSG_TRUNC, name and control lengths.
+// recvmsg_keeps_descriptors_flags_and_names.c - SCM_RIGHTS, SCM_CREDENTIALS, MSG_CTRUNC, MSG_TRUNC, name and control
+// lengths.
 #include <sys/uio.h>
 
 #include "net.h"

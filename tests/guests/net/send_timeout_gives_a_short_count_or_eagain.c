@@ -1,4 +1,5 @@
-// send_timeout_gives_a_short_count_or_eagain.c - SO_SNDTIMEO on a full socket; a connect that nobody answers: EINPROGRESS.
+// send_timeout_gives_a_short_count_or_eagain.c - SO_SNDTIMEO on a full socket; a connect that nobody answers:
+// EINPROGRESS.
 #include "net.h"
 
 static char block[8 << 20];

@@ -1,4 +1,5 @@
-// sendmmsg_and_recvmmsg_move_many.c - counts, lengths, MSG_WAITFORONE, the time-out that is looked at after each datagram.
+// sendmmsg_and_recvmmsg_move_many.c - counts, lengths, MSG_WAITFORONE, the time-out that is looked at after each
+// datagram.
 #include "net.h"
 
 static int pair[2];

@@ -1,4 +1,5 @@
-// shutdown_and_reset_wake_waiting_threads.c - shutdown ends recv and accept elsewhere; a reset is ECONNRESET; EPIPE after.
+// shutdown_and_reset_wake_waiting_threads.c - shutdown ends recv and accept elsewhere; a reset is ECONNRESET; EPIPE
+// after.
 #include "net.h"
 
 static void* receive(void* arg) {

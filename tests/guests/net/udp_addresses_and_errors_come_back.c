@@ -1,4 +1,5 @@
-// udp_addresses_and_errors_come_back.c - recvfrom names the sender; a connected socket hears ECONNREFUSED; 20 threads.
+// udp_addresses_and_errors_come_back.c - recvfrom names the sender; a connected socket hears ECONNREFUSED; 20
+// threads.
 #include "net.h"
 
 static int bound(struct sockaddr_in* a) {

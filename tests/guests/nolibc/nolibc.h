@@ -9,17 +9,39 @@ static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return result;
 }
 #define sys(nr, a, b, c) sys6(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define sys4(nr, a, b, c, d) sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 
 enum {
-    NR_read = 0, NR_write = 1, NR_close = 3, NR_poll = 7, NR_mmap = 9, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14,
-    NR_pipe = 22, NR_sched_yield = 24, NR_nanosleep = 35, NR_getpid = 39, NR_clone = 56, NR_fork = 57, NR_execve = 59,
-    NR_exit = 60, NR_wait4 = 61, NR_kill = 62, NR_gettid = 186, NR_futex = 202, NR_clock_gettime = 228,
-    NR_exit_group = 231, NR_tgkill = 234, NR_pipe2 = 293,
+    NR_read = 0,
+    NR_write = 1,
+    NR_close = 3,
+    NR_poll = 7,
+    NR_mmap = 9,
+    NR_rt_sigaction = 13,
+    NR_rt_sigprocmask = 14,
+    NR_pipe = 22,
+    NR_sched_yield = 24,
+    NR_nanosleep = 35,
+    NR_getpid = 39,
+    NR_clone = 56,
+    NR_fork = 57,
+    NR_execve = 59,
+    NR_exit = 60,
+    NR_wait4 = 61,
+    NR_kill = 62,
+    NR_gettid = 186,
+    NR_futex = 202,
+    NR_clock_gettime = 228,
+    NR_exit_group = 231,
+    NR_tgkill = 234,
+    NR_pipe2 = 293,
 };
 
 static inline word length_of(const char* s) {
@@ -28,7 +50,9 @@ static inline word length_of(const char* s) {
     return n;
 }
 
-static inline void say(const char* text) { sys(NR_write, 1, text, length_of(text)); }
+static inline void say(const char* text) {
+    sys(NR_write, 1, text, length_of(text));
+}
 
 static inline void say_number(const char* before, long n) {
     char line[128];
@@ -51,8 +75,12 @@ static inline void check_at(int ok, int line) {
 }
 #define CHECK(cond) check_at((cond) ? 1 : 0, __LINE__)
 
-static inline void futex_wait(int* p, int value) { sys4(NR_futex, p, 0, value, 0); }
-static inline void futex_wake(int* p, int count) { sys4(NR_futex, p, 1, count, 0); }
+static inline void futex_wait(int* p, int value) {
+    sys4(NR_futex, p, 0, value, 0);
+}
+static inline void futex_wake(int* p, int count) {
+    sys4(NR_futex, p, 1, count, 0);
+}
 
 struct raw_thread {
     int tid;  // cleared and woken by the kernel at the thread's end

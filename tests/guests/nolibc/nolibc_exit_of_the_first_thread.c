@@ -3,7 +3,9 @@
 #include "nolibc.h"
 
 static void go_on(void* arg) {
-    struct { long s, n; } t = {0, 50000000};
+    struct {
+        long s, n;
+    } t = {0, 50000000};
     sys(NR_nanosleep, &t, 0, 0);
     say("still here\n");
     sys(NR_exit_group, 23, 0, 0);

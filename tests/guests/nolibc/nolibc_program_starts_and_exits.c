@@ -12,7 +12,9 @@ int guest_main(long argc, char** argv, char** envp) {
     int found = 0;
     for (; *envp; envp++) found |= (*envp)[0] == 'X' && (*envp)[1] == '=' && (*envp)[2] == 'y';
     say_number("environment ", found);
-    struct { long s, n; } t = {0, 2000000};
+    struct {
+        long s, n;
+    } t = {0, 2000000};
     CHECK(sys(NR_nanosleep, &t, 0, 0) == 0);
     CHECK(sys(NR_getpid, 0, 0, 0) == sys(NR_gettid, 0, 0, 0));
     return 9;

@@ -1,17 +1,26 @@
-// nolibc_signals_and_processes.c - rt_sigaction with its own restorer, tgkill to a raw thread, fork, exec of itself, wait4.
-// TEST: link=nolibc
+// nolibc_signals_and_processes.c - rt_sigaction with its own restorer, tgkill to a raw thread, fork, exec of itself,
+// wait4. TEST: link=nolibc
 #include "nolibc.h"
 
-struct action { void (*handler)(int); word flags; void (*restorer)(void); word mask; };
+struct action {
+    void (*handler)(int);
+    word flags;
+    void (*restorer)(void);
+    word mask;
+};
 void restore(void);
 __asm__(".text\nrestore: mov $15, %eax\nsyscall\n");
 
 static int hits, ready, stop;
-static void hit(int sig) { __atomic_add_fetch(&hits, sig == 10, __ATOMIC_SEQ_CST); }
+static void hit(int sig) {
+    __atomic_add_fetch(&hits, sig == 10, __ATOMIC_SEQ_CST);
+}
 
 static void wait_for_signals(void* arg) {
     ready = 1;
-    struct { long s, n; } t = {0, 1000000};
+    struct {
+        long s, n;
+    } t = {0, 1000000};
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) sys(NR_nanosleep, &t, 0, 0);
 }
 

@@ -1,5 +1,5 @@
-// nolibc_threads_by_raw_clone.c - 100 raw threads without TLS: a futex lock, waits, pipes, CLEARTID joins, three rounds.
-// TEST: link=nolibc
+// nolibc_threads_by_raw_clone.c - 100 raw threads without TLS: a futex lock, waits, pipes, CLEARTID joins, three
+// rounds. TEST: link=nolibc
 #include "nolibc.h"
 
 enum { N = 100 };
@@ -28,7 +28,9 @@ static void work(void* arg) {
         counter = seen + 1;
         give();
     }
-    struct { long s, n; } t = {0, 1000000 + 1000 * (long)arg};
+    struct {
+        long s, n;
+    } t = {0, 1000000 + 1000 * (long)arg};
     CHECK(sys(NR_nanosleep, &t, 0, 0) == 0);
     char c = 'x';
     if ((long)arg % 2) {

@@ -1,4 +1,5 @@
-// closing_a_descriptor_does_not_wake_its_reader.c - as on Linux: the blocked read keeps the pipe and still gets its bytes.
+// closing_a_descriptor_does_not_wake_its_reader.c - as on Linux: the blocked read keeps the pipe and still gets its
+// bytes.
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 

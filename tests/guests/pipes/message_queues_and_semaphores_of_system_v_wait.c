@@ -1,5 +1,5 @@
-// message_queues_and_semaphores_of_system_v_wait.c - msgrcv, msgsnd, semop, semtimedop, mq_receive, mq_timedreceive block one thread.
-// TEST: libs=rt
+// message_queues_and_semaphores_of_system_v_wait.c - msgrcv, msgsnd, semop, semtimedop, mq_receive, mq_timedreceive
+// block one thread. TEST: libs=rt
 #include <mqueue.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
@@ -9,7 +9,10 @@
 
 static int queue, semaphores;
 static mqd_t mq;
-struct message { long type; char text[100]; };
+struct message {
+    long type;
+    char text[100];
+};
 
 static void* receive(void* arg) {
     struct message m;

@@ -1,4 +1,5 @@
-// nonblocking_descriptors_stay_eagain.c - O_NONBLOCK set by pipe2, fcntl, FIONBIO, on pipes, sockets, eventfd: never a wait.
+// nonblocking_descriptors_stay_eagain.c - O_NONBLOCK set by pipe2, fcntl, FIONBIO, on pipes, sockets, eventfd: never
+// a wait.
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>

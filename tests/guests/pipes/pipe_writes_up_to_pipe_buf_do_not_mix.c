@@ -1,4 +1,5 @@
-// pipe_writes_up_to_pipe_buf_do_not_mix.c - 8 threads and 4 processes write records of PIPE_BUF bytes into a full pipe.
+// pipe_writes_up_to_pipe_buf_do_not_mix.c - 8 threads and 4 processes write records of PIPE_BUF bytes into a full
+// pipe.
 #include "check.h"
 
 enum { WRITERS = 8, CHILDREN = 4, EACH = 25 };

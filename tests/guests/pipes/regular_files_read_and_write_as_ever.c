@@ -1,4 +1,5 @@
-// regular_files_read_and_write_as_ever.c - read, write, positions, O_APPEND, vectors, truncation, sync, mmap; 50 threads.
+// regular_files_read_and_write_as_ever.c - read, write, positions, O_APPEND, vectors, truncation, sync, mmap; 50
+// threads.
 #include <sys/uio.h>
 
 #include "check.h"

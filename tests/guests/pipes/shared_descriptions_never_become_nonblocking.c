@@ -1,4 +1,5 @@
-// shared_descriptions_never_become_nonblocking.c - while threads wait on a pipe, socket and stdin, a child sees O_NONBLOCK off.
+// shared_descriptions_never_become_nonblocking.c - while threads wait on a pipe, socket and stdin, a child sees
+// O_NONBLOCK off.
 #include <sys/socket.h>
 
 #include "check.h"

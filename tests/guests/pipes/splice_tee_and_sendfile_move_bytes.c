@@ -1,4 +1,5 @@
-// splice_tee_and_sendfile_move_bytes.c - splice, tee, vmsplice, sendfile, copy_file_range between files, pipes and sockets.
+// splice_tee_and_sendfile_move_bytes.c - splice, tee, vmsplice, sendfile, copy_file_range between files, pipes and
+// sockets.
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>

@@ -1,4 +1,5 @@
-// two_waiters_on_one_descriptor_both_get_their_turn.c - many readers on a pipe, readers and a writer on a socket, pollers.
+// two_waiters_on_one_descriptor_both_get_their_turn.c - many readers on a pipe, readers and a writer on a socket,
+// pollers.
 #include <poll.h>
 #include <sys/socket.h>
 

@@ -1,11 +1,14 @@
-// writing_without_a_reader_raises_sigpipe.c - EPIPE and SIGPIPE to the writing thread, also when the reader goes meanwhile.
+// writing_without_a_reader_raises_sigpipe.c - EPIPE and SIGPIPE to the writing thread, also when the reader goes
+// meanwhile.
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "check.h"
 
 static __thread int hits;
-static void hit(int sig) { hits++; }
+static void hit(int sig) {
+    hits++;
+}
 static int fds[2];
 static char big[1 << 20];
 

@@ -1,4 +1,5 @@
-// epoll_fd_is_inherited_over_fork.c - parent and child wait on the same epoll; an eventfd made by one wakes the other.
+// epoll_fd_is_inherited_over_fork.c - parent and child wait on the same epoll; an eventfd made by one wakes the
+// other.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 

@@ -1,4 +1,5 @@
-// epoll_nests_and_shares.c - an epoll in an epoll in poll; many threads wait on one epoll and each event wakes exactly one.
+// epoll_nests_and_shares.c - an epoll in an epoll in poll; many threads wait on one epoll and each event wakes
+// exactly one.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -1,4 +1,5 @@
-// epoll_sees_changes_made_while_waiting.c - a descriptor added, armed or written by another thread ends a running epoll_wait.
+// epoll_sees_changes_made_while_waiting.c - a descriptor added, armed or written by another thread ends a running
+// epoll_wait.
 #include <sys/epoll.h>
 
 #include "check.h"

@@ -1,4 +1,5 @@
-// poll_times_out_after_the_time_asked_for.c - poll, ppoll, select, pselect, epoll_wait: milliseconds are milliseconds.
+// poll_times_out_after_the_time_asked_for.c - poll, ppoll, select, pselect, epoll_wait: milliseconds are
+// milliseconds.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -7,12 +8,12 @@
 
 static int fds[2];
 
-#define TAKES_100_MS(call)                             \
-    do {                                               \
-        long long begin = now_ns();                    \
-        CHECK_EQ(call, 0);                             \
-        long long took = now_ns() - begin;             \
-        CHECK(took >= ms(99) && took < ms(8000));      \
+#define TAKES_100_MS(call)                        \
+    do {                                          \
+        long long begin = now_ns();               \
+        CHECK_EQ(call, 0);                        \
+        long long took = now_ns() - begin;        \
+        CHECK(took >= ms(99) && took < ms(8000)); \
     } while (0)
 
 static void* all(void* arg) {

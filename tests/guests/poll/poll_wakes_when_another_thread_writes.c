@@ -1,4 +1,5 @@
-// poll_wakes_when_another_thread_writes.c - 50 threads in poll, select, ppoll, epoll_wait, each on its own pipe, woken in turn.
+// poll_wakes_when_another_thread_writes.c - 50 threads in poll, select, ppoll, epoll_wait, each on its own pipe,
+// woken in turn.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -27,7 +28,9 @@ static void* wait_for_byte(void* arg) {
                 CHECK_EQ(select(fd + 1, &set, NULL, NULL, NULL), 1);
                 CHECK(FD_ISSET(fd, &set));
                 break;
-            case 2: CHECK_EQ(ppoll(&p, 1, &(struct timespec){100, 0}, NULL), 1); break;
+            case 2:
+                CHECK_EQ(ppoll(&p, 1, &(struct timespec){100, 0}, NULL), 1);
+                break;
             case 3: {
                 int e = epoll_create1(EPOLL_CLOEXEC);
                 CHECK_OK(epoll_ctl(e, EPOLL_CTL_ADD, fd, &event));

@@ -1,4 +1,5 @@
-// ppoll_and_pselect_swap_the_signal_mask.c - a pending blocked signal ends the wait at once; the old mask is back after.
+// ppoll_and_pselect_swap_the_signal_mask.c - a pending blocked signal ends the wait at once; the old mask is back
+// after.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -6,7 +7,9 @@
 #include "check.h"
 
 static int handled;
-static void count(int sig) { handled++; }
+static void count(int sig) {
+    handled++;
+}
 
 static void check_mask(void) {
     sigset_t now;
@@ -26,10 +29,18 @@ static void* all(void* arg) {
         CHECK_0(pthread_kill(pthread_self(), SIGUSR1));
         CHECK_EQ(handled, before + i);
         switch (i) {
-            case 0: CHECK_ERR(ppoll(&p, 1, &t, &open_mask), EINTR); break;
-            case 1: CHECK_ERR(pselect(0, NULL, NULL, NULL, &t, &open_mask), EINTR); break;
-            case 2: CHECK_ERR(epoll_pwait(e, &event, 1, 50000, &open_mask), EINTR); break;
-            case 3: CHECK_ERR(epoll_pwait2(e, &event, 1, &t, &open_mask), EINTR); break;
+            case 0:
+                CHECK_ERR(ppoll(&p, 1, &t, &open_mask), EINTR);
+                break;
+            case 1:
+                CHECK_ERR(pselect(0, NULL, NULL, NULL, &t, &open_mask), EINTR);
+                break;
+            case 2:
+                CHECK_ERR(epoll_pwait(e, &event, 1, 50000, &open_mask), EINTR);
+                break;
+            case 3:
+                CHECK_ERR(epoll_pwait2(e, &event, 1, &t, &open_mask), EINTR);
+                break;
         }
         CHECK_EQ(handled, before + i + 1);
         check_mask();

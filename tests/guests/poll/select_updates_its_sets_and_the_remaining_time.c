@@ -36,7 +36,10 @@ int main(void) {
     CHECK(!FD_ISSET(fds[0], &r));
     CHECK(t.tv_sec == 0 && t.tv_usec == 0);
     struct timespec ts = {50, 0};  // the raw calls write it back too
-    struct { const sigset_t* set; size_t size; } no_mask = {NULL, 8};
+    struct {
+        const sigset_t* set;
+        size_t size;
+    } no_mask = {NULL, 8};
     FD_SET(fds[1], &w);
     CHECK_EQ(syscall(SYS_pselect6, 10, NULL, &w, NULL, &ts, &no_mask), 1);
     CHECK(ts.tv_sec == 49 || ts.tv_sec == 50);

@@ -9,7 +9,9 @@ static void* spin(void* unused) {
     while (!over) sched_yield();
     return 0;
 }
-static void hit(int sig) { hits++; }
+static void hit(int sig) {
+    hits++;
+}
 
 static void refused(void) {
     static uint64_t args[64];  // beyond what any kernel knows: must be zero, and this one is not

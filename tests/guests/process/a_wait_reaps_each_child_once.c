@@ -1,4 +1,5 @@
-// a_wait_reaps_each_child_once.c - wait in a program with threads gives every child exactly once, however soon it ends
+// a_wait_reaps_each_child_once.c - wait in a program with threads gives every child exactly once, however soon it
+// ends
 #include "check.h"
 
 static volatile int over;

@@ -3,7 +3,9 @@
 
 static volatile int handled, ready;
 
-static void handler(int sig) { handled = sig; }
+static void handler(int sig) {
+    handled = sig;
+}
 
 static int sleeps(void* arg) {
     ready = 1;

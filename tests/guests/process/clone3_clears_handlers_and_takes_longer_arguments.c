@@ -1,4 +1,5 @@
-// clone3: CLONE_CLEAR_SIGHAND without CLONE_VM, structures longer than the kernel's with nothing behind, and its refusals.
+// clone3: CLONE_CLEAR_SIGHAND without CLONE_VM, structures longer than the kernel's with nothing behind, and its
+// refusals.
 #include <linux/sched.h>
 
 #include "../check.h"

@@ -1,4 +1,5 @@
-// clone3_makes_processes_and_threads.c - the raw call: as fork with a pidfd, errors for wrong sizes; pthreads use it too.
+// clone3_makes_processes_and_threads.c - the raw call: as fork with a pidfd, errors for wrong sizes; pthreads use it
+// too.
 #include <linux/sched.h>
 #include <poll.h>
 
@@ -7,8 +8,10 @@
 int main(void) {
     int fd = -1;
     pid_t tid = -1;
-    struct clone_args args = {.flags = CLONE_PIDFD | CLONE_PARENT_SETTID, .pidfd = (uintptr_t)&fd,
-                              .parent_tid = (uintptr_t)&tid, .exit_signal = SIGCHLD};
+    struct clone_args args = {.flags = CLONE_PIDFD | CLONE_PARENT_SETTID,
+                              .pidfd = (uintptr_t)&fd,
+                              .parent_tid = (uintptr_t)&tid,
+                              .exit_signal = SIGCHLD};
     pid_t p = syscall(SYS_clone3, &args, sizeof args);
     CHECK_OK(p);
     if (p == 0) _exit(33);

@@ -1,4 +1,5 @@
-// clone_flavours_other_than_threads.c - CLONE_VM without THREAD, PARENT_SETTID, CHILD_SETTID, CHILD_CLEARTID, PIDFD, own exit signal.
+// clone_flavours_other_than_threads.c - CLONE_VM without THREAD, PARENT_SETTID, CHILD_SETTID, CHILD_CLEARTID, PIDFD,
+// own exit signal.
 #include <linux/futex.h>
 #include <poll.h>
 
@@ -13,11 +14,17 @@ static int write_shared(void* arg) {
     return 7;
 }
 
-static int check_tid(void* arg) { return child_tid == (pid_t)syscall(SYS_gettid) && shared == 5 ? 8 : 9; }
+static int check_tid(void* arg) {
+    return child_tid == (pid_t)syscall(SYS_gettid) && shared == 5 ? 8 : 9;
+}
 
-static int change_directory(void* arg) { return chdir("sub") ? 1 : 0; }
+static int change_directory(void* arg) {
+    return chdir("sub") ? 1 : 0;
+}
 
-static int close_number(void* arg) { return close((int)(long)arg) ? 1 : 0; }
+static int close_number(void* arg) {
+    return close((int)(long)arg) ? 1 : 0;
+}
 
 int main(void) {
     char* stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -33,13 +40,15 @@ int main(void) {
     CHECK_EXIT(p, 7);
     CHECK_EQ(shared, 6);
     shared = 5;
-    p = clone(check_tid, top, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, NULL, &parent_tid, NULL, &child_tid);
+    p = clone(check_tid, top, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, NULL, &parent_tid, NULL,
+              &child_tid);
     CHECK_OK(p);
     CHECK_EQ(parent_tid, p);
     CHECK_EXIT(p, 8);
     CHECK_EQ(child_tid, 0);  // set in the child's copy only
     child_tid = 1;
-    p = clone(write_shared, top, CLONE_VM | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, (void*)1, NULL, NULL, &child_tid);
+    p = clone(write_shared, top, CLONE_VM | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, (void*)1, NULL, NULL,
+              &child_tid);
     CHECK_OK(p);
     for (int seen; (seen = __atomic_load_n(&child_tid, __ATOMIC_SEQ_CST)) != 0;)
         syscall(SYS_futex, &child_tid, FUTEX_WAIT, seen, NULL, NULL, 0);

@@ -1,5 +1,5 @@
-// eight_threads_fork_exec_and_wait_at_once.c - each gets the statuses of its own children, by fork+exec, vfork+exec, spawn.
-// TEST: timeout=60
+// eight_threads_fork_exec_and_wait_at_once.c - each gets the statuses of its own children, by fork+exec, vfork+exec,
+// spawn. TEST: timeout=60
 #include <spawn.h>
 
 #include "check.h"
@@ -29,7 +29,8 @@ static void* work(void* arg) {
                     _exit(127);
                 }
                 break;
-            default: CHECK_0(posix_spawn(&p, self, NULL, NULL, argv, environ));
+            default:
+                CHECK_0(posix_spawn(&p, self, NULL, NULL, argv, environ));
         }
         CHECK_OK(p);
         CHECK_EXIT(p, want);

@@ -1,4 +1,5 @@
-// exec_from_a_thread_replaces_the_whole_process.c - same pid, one thread, the others are gone, their locks and descriptors too.
+// exec_from_a_thread_replaces_the_whole_process.c - same pid, one thread, the others are gone, their locks and
+// descriptors too.
 #include <dirent.h>
 
 #include "check.h"

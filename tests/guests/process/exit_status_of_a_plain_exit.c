@@ -2,7 +2,9 @@
 // TEST: status=42 link=dynamic,static,musl
 #include "check.h"
 
-static void last(void) { printf("last\n"); }
+static void last(void) {
+    printf("last\n");
+}
 
 int main(void) {
     atexit(last);

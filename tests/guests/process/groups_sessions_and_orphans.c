@@ -4,7 +4,9 @@
 #include "check.h"
 
 static int hits;
-static void hit(int sig) { hits++; }
+static void hit(int sig) {
+    hits++;
+}
 
 int main(void) {
     int fds[2];

@@ -1,8 +1,11 @@
-// ignored_sigchld_reaps_children.c - SIG_IGN and SA_NOCLDWAIT leave no zombies, wait blocks until all are gone: ECHILD.
+// ignored_sigchld_reaps_children.c - SIG_IGN and SA_NOCLDWAIT leave no zombies, wait blocks until all are gone:
+// ECHILD.
 #include "check.h"
 
 static _Atomic int handled;
-static void count(int sig) { handled++; }
+static void count(int sig) {
+    handled++;
+}
 
 static void spawn(int n) {
     for (int i = 0; i < n; i++) {

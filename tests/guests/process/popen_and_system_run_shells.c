@@ -1,4 +1,5 @@
-// popen_and_system_run_shells.c - system's statuses and signal handling, popen both ways, pipelines in a shell, in threads.
+// popen_and_system_run_shells.c - system's statuses and signal handling, popen both ways, pipelines in a shell, in
+// threads.
 #include "check.h"
 
 static void* in_thread(void* arg) {

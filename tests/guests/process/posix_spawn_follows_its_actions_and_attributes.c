@@ -1,4 +1,5 @@
-// posix_spawn_follows_its_actions_and_attributes.c - file actions, mask, default signals, process group, PATH search, ENOENT.
+// posix_spawn_follows_its_actions_and_attributes.c - file actions, mask, default signals, process group, PATH search,
+// ENOENT.
 #include <spawn.h>
 
 #include "check.h"

@@ -1,4 +1,5 @@
-// scripts_run_through_chains_of_interpreters.c - #! with an argument, a script as interpreter, argv as Linux builds it.
+// scripts_run_through_chains_of_interpreters.c - #! with an argument, a script as interpreter, argv as Linux builds
+// it.
 #include "check.h"
 
 static char self[4096];

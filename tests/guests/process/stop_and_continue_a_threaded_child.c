@@ -1,7 +1,9 @@
 // stop_and_continue_a_threaded_child.c - SIGSTOP freezes all threads of the child, SIGCONT resumes them.
 #include "check.h"
 
-struct shared { volatile int ticks[4]; };
+struct shared {
+    volatile int ticks[4];
+};
 static struct shared* s;
 
 static void* tick(void* arg) {

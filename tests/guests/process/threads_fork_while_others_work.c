@@ -1,4 +1,5 @@
-// threads_fork_while_others_work.c - forks from several threads under malloc and lock traffic; every child can use malloc.
+// threads_fork_while_others_work.c - forks from several threads under malloc and lock traffic; every child can use
+// malloc.
 #include "check.h"
 
 static volatile int stop;

@@ -1,4 +1,5 @@
-// vfork_child_changes_nothing_it_does_not_share.c - descriptors, dispositions, mask, directory of the parent stay its own.
+// vfork_child_changes_nothing_it_does_not_share.c - descriptors, dispositions, mask, directory of the parent stay its
+// own.
 #include "check.h"
 
 static void handler(int sig) {}

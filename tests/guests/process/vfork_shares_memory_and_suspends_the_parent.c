@@ -1,4 +1,5 @@
-// vfork_shares_memory_and_suspends_the_parent.c - what the child writes the parent sees; other threads run on meanwhile.
+// vfork_shares_memory_and_suspends_the_parent.c - what the child writes the parent sees; other threads run on
+// meanwhile.
 #include "check.h"
 
 static volatile int written, counter, stop;

@@ -1,5 +1,5 @@
-// wait_reports_every_kind_of_end.c - wait4 and waitid: exit codes, signals, stop, continue, WNOHANG, WNOWAIT, groups, ECHILD.
-// TEST: link=dynamic,static
+// wait_reports_every_kind_of_end.c - wait4 and waitid: exit codes, signals, stop, continue, WNOHANG, WNOWAIT, groups,
+// ECHILD. TEST: link=dynamic,static
 #include "check.h"
 
 static pid_t spawn(void (*function)(int), int arg) {
@@ -12,7 +12,9 @@ static pid_t spawn(void (*function)(int), int arg) {
     return p;
 }
 
-static void exit_with(int code) { _exit(code); }
+static void exit_with(int code) {
+    _exit(code);
+}
 static void die_of(int sig) {
     signal(sig, SIG_DFL);
     raise(sig);
@@ -29,8 +31,9 @@ static void* all(void* arg) {
     struct rusage usage;
     int codes[] = {0, 1, 42, 127, 255, 256};
     for (int i = 0; i < 6; i++) CHECK_EXIT(spawn(exit_with, codes[i]), codes[i] & 0xff);
-    int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGALRM,
-                     SIGTERM, SIGUSR1, SIGBUS, SIGSYS, SIGTRAP, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, 34, 64};
+    int signals[] = {SIGHUP,    SIGINT,  SIGQUIT, SIGILL,  SIGABRT, SIGFPE, SIGKILL, SIGSEGV,
+                     SIGPIPE,   SIGALRM, SIGTERM, SIGUSR1, SIGBUS,  SIGSYS, SIGTRAP, SIGXCPU,
+                     SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  34,      64};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) CHECK_KILLED(spawn(die_of, signals[i]), signals[i]);
 
     pid_t p = spawn(wait_for_signals, 0);

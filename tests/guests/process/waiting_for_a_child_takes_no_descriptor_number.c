@@ -1,5 +1,5 @@
-// While a thread waits for a child, open gives the number it would give otherwise, and closing a range of numbers neither
-// ends the wait nor makes the wait close somebody's descriptor later.
+// While a thread waits for a child, open gives the number it would give otherwise, and closing a range of numbers
+// neither ends the wait nor makes the wait close somebody's descriptor later.
 #include "../check.h"
 
 static pid_t child;

@@ -1,9 +1,12 @@
-// waiting_threads_get_their_own_children.c - 20 threads in waitpid at once; a thread may wait for another thread's child.
+// waiting_threads_get_their_own_children.c - 20 threads in waitpid at once; a thread may wait for another thread's
+// child.
 #include "check.h"
 
 static int gate[2];
 
-static void* wait_for(void* arg) { return (void*)(long)status_of((pid_t)(long)arg); }
+static void* wait_for(void* arg) {
+    return (void*)(long)status_of((pid_t)(long)arg);
+}
 
 static pid_t make_child(int code) {
     pid_t p = fork();
@@ -17,7 +20,9 @@ static pid_t make_child(int code) {
     return p;
 }
 
-static void* make_child_thread(void* arg) { return (void*)(long)make_child((int)(long)arg); }
+static void* make_child_thread(void* arg) {
+    return (void*)(long)make_child((int)(long)arg);
+}
 
 int main(void) {
     pthread_t t[20];

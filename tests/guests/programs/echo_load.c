@@ -17,7 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-struct connection { int fd; unsigned sequence; long left; int got; };
+struct connection {
+    int fd;
+    unsigned sequence;
+    long left;
+    int got;
+};
 
 static int size;
 static long errors, requests;
@@ -63,7 +68,8 @@ int main(int argc, char** argv) {
     struct connection* all = calloc(n, sizeof *all);
     unsigned char *want = malloc(size), *in = malloc(size);
     int e = epoll_create1(0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int i = 0; i < n; i++) {
         all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
         if (all[i].fd == -1) fail("socket");
@@ -124,7 +130,8 @@ int main(int argc, char** argv) {
         }
     }
     double took = now() - begin;
-    printf("connections %d requests %ld seconds %.3f rate %.0f errors %ld\n", n, requests, took, requests / took, errors);
+    printf("connections %d requests %ld seconds %.3f rate %.0f errors %ld\n", n, requests, took, requests / took,
+           errors);
     for (int i = 0; i < n; i++) close(all[i].fd);
     return errors != 0;
 }

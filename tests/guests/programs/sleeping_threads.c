@@ -1,6 +1,8 @@
-// sleeping_threads.c - N threads that sleep, for looking at the process from outside; prints "ready" and waits for input.
+// sleeping_threads.c - N threads that sleep, for looking at the process from outside; prints "ready" and waits for
+// input.
 //
-// usage: sleeping_threads N [DEPTH]; DEPTH > 0: a child, a grandchild … by fork+exec do the same, all print "ready PID"
+// usage: sleeping_threads N [DEPTH]; DEPTH > 0: a child, a grandchild … by fork+exec do the same, all print "ready
+// PID"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

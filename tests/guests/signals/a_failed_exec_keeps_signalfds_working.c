@@ -1,5 +1,5 @@
-// An exec that the kernel refuses late (too long an argument) leaves signals as they were: a signalfd in a threaded process
-// still gets its own.
+// An exec that the kernel refuses late (too long an argument) leaves signals as they were: a signalfd in a threaded
+// process still gets its own.
 #include <sys/signalfd.h>
 
 #include "../check.h"

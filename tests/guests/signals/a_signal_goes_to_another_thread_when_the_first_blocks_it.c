@@ -1,10 +1,12 @@
-// Two signals wait for a stopped process. The first one's handler, in the main thread, blocks the second: another thread
-// takes it (kernel/signal.c, retarget_shared_pending).
+// Two signals wait for a stopped process. The first one's handler, in the main thread, blocks the second: another
+// thread takes it (kernel/signal.c, retarget_shared_pending).
 #include "../check.h"
 
 static volatile int taken;
 
-static void second(int sig) { taken = 1; }
+static void second(int sig) {
+    taken = 1;
+}
 
 static void first(int sig) {
     for (int i = 0; i < 1000 && !taken; i++) usleep(5000);

@@ -1,4 +1,5 @@
-// a_written_part_is_returned_when_interrupted.c - a blocking write or read-all that moved something returns the count, not EINTR.
+// a_written_part_is_returned_when_interrupted.c - a blocking write or read-all that moved something returns the
+// count, not EINTR.
 #include "check.h"
 
 static char big[1 << 20];

@@ -1,5 +1,5 @@
-// action_flags_do_what_they_say.c - SA_NODEFER, SA_RESETHAND, sa_mask, old actions, errors; the mask is back afterwards.
-// TEST: link=dynamic,static,musl
+// action_flags_do_what_they_say.c - SA_NODEFER, SA_RESETHAND, sa_mask, old actions, errors; the mask is back
+// afterwards. TEST: link=dynamic,static,musl
 #include "check.h"
 
 static volatile int depth, deepest, calls, hits;
@@ -32,7 +32,8 @@ int main(void) {
     handle(SIGUSR2, look, SA_RESETHAND);
     raise(SIGUSR2);
     CHECK_OK(sigaction(SIGUSR2, NULL, &old));
-    say("resethand: hits %d, default again %d, itself blocked %d", hits, old.sa_handler == SIG_DFL, sigismember(&seen, SIGUSR2));
+    say("resethand: hits %d, default again %d, itself blocked %d", hits, old.sa_handler == SIG_DFL,
+        sigismember(&seen, SIGUSR2));
     memset(&a, 0, sizeof a);
     a.sa_handler = look;
     sigaddset(&a.sa_mask, SIGTERM);
@@ -42,7 +43,8 @@ int main(void) {
     CHECK_OK(sigaction(SIGUSR2, &a, NULL));
     raise(SIGUSR2);
     say("mask: TERM %d HUP %d SYS %d KILL %d INT %d USR2 %d", sigismember(&seen, SIGTERM), sigismember(&seen, SIGHUP),
-        sigismember(&seen, SIGSYS), sigismember(&seen, SIGKILL), sigismember(&seen, SIGINT), sigismember(&seen, SIGUSR2));
+        sigismember(&seen, SIGSYS), sigismember(&seen, SIGKILL), sigismember(&seen, SIGINT),
+        sigismember(&seen, SIGUSR2));
     CHECK_OK(sigaction(SIGUSR2, NULL, &old));
     CHECK(old.sa_handler == look && sigismember(&old.sa_mask, SIGTERM) && sigismember(&old.sa_mask, SIGSYS));
     CHECK(!sigismember(&old.sa_mask, SIGKILL));

@@ -1,4 +1,5 @@
-// alternate_stack_handles_a_stack_overflow.c - SA_ONSTACK on its own stack per thread; sigaltstack's answers; overflow is survived.
+// alternate_stack_handles_a_stack_overflow.c - SA_ONSTACK on its own stack per thread; sigaltstack's answers;
+// overflow is survived.
 #include <setjmp.h>
 #include <ucontext.h>
 

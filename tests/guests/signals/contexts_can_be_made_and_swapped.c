@@ -1,10 +1,15 @@
-// contexts_can_be_made_and_swapped.c - makecontext and swapcontext on own stacks, with waits inside, in several threads.
+// contexts_can_be_made_and_swapped.c - makecontext and swapcontext on own stacks, with waits inside, in several
+// threads.
 #include <ucontext.h>
 
 #include "check.h"
 
 enum { SIZE = 64 * 1024, ROUNDS = 20 };
-struct task { ucontext_t main, other; int steps; char* stack; };
+struct task {
+    ucontext_t main, other;
+    int steps;
+    char* stack;
+};
 static __thread struct task* current;
 
 static void other(void) {

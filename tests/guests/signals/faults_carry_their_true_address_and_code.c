@@ -1,4 +1,5 @@
-// faults_carry_their_true_address_and_code.c - SIGSEGV (MAPERR, ACCERR), SIGBUS, SIGFPE, SIGILL, SIGTRAP, in main and threads.
+// faults_carry_their_true_address_and_code.c - SIGSEGV (MAPERR, ACCERR), SIGBUS, SIGFPE, SIGILL, SIGTRAP, in main and
+// threads.
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -14,13 +15,13 @@ static void keep(int sig, siginfo_t* info, void* context) {
     siglongjmp(env, 1);
 }
 
-#define FAULT(statement)                \
-    do {                                \
-        memset(&last, 0, sizeof last);  \
-        if (sigsetjmp(env, 1) == 0) {   \
-            statement;                  \
-            CHECK(!"reached");          \
-        }                               \
+#define FAULT(statement)               \
+    do {                               \
+        memset(&last, 0, sizeof last); \
+        if (sigsetjmp(env, 1) == 0) {  \
+            statement;                 \
+            CHECK(!"reached");         \
+        }                              \
     } while (0)
 
 static void* all(void* arg) {

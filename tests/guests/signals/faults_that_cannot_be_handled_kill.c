@@ -1,7 +1,10 @@
-// faults_that_cannot_be_handled_kill.c - a fault while its signal is blocked or ignored, or inside its handler, ends the process.
+// faults_that_cannot_be_handled_kill.c - a fault while its signal is blocked or ignored, or inside its handler, ends
+// the process.
 #include "check.h"
 
-static void again(int sig) { *(volatile int*)16 = 1; }
+static void again(int sig) {
+    *(volatile int*)16 = 1;
+}
 
 static pid_t faulting(int how) {
     pid_t p = fork();

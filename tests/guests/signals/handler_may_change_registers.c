@@ -1,5 +1,5 @@
-// handler_may_change_registers.c - it steps over a faulting instruction, sets the result, changes the mask that comes back.
-// TEST: link=dynamic,static,musl
+// handler_may_change_registers.c - it steps over a faulting instruction, sets the result, changes the mask that comes
+// back. TEST: link=dynamic,static,musl
 #include <ucontext.h>
 
 #include "check.h"
@@ -19,7 +19,10 @@ static void step_over(int sig, siginfo_t* info, void* context) {
 
 __attribute__((noinline)) static long load(long address) {
     long result;
-    __asm__ volatile(".globl faulting_load, after_load\nfaulting_load: movq (%1), %0\nafter_load:" : "=a"(result) : "r"(address) : "memory");
+    __asm__ volatile(".globl faulting_load, after_load\nfaulting_load: movq (%1), %0\nafter_load:"
+                     : "=a"(result)
+                     : "r"(address)
+                     : "memory");
     return result;
 }
 
@@ -33,7 +36,10 @@ static long with_r12(long value) {
     register long r12 __asm__("r12") = value;
     pid_t pid = getpid(), tid = gettid();
     long result;
-    __asm__ volatile("syscall" : "=a"(result), "+r"(r12) : "a"(SYS_tgkill), "D"(pid), "S"(tid), "d"(SIGUSR1) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "=a"(result), "+r"(r12)
+                     : "a"(SYS_tgkill), "D"(pid), "S"(tid), "d"(SIGUSR1)
+                     : "rcx", "r11", "memory");
     CHECK_EQ(result, 0);
     return r12;
 }

@@ -1,5 +1,5 @@
-// handler_may_jump_away.c - siglongjmp out of handlers: of faults, of interrupted waits, out of nested ones, from an alt stack.
-// TEST: link=dynamic,static
+// handler_may_jump_away.c - siglongjmp out of handlers: of faults, of interrupted waits, out of nested ones, from an
+// alt stack. TEST: link=dynamic,static
 #include <setjmp.h>
 
 #include "check.h"
@@ -7,7 +7,9 @@
 static __thread sigjmp_buf env;
 static __thread volatile int jumps;
 
-static void jump(int sig) { siglongjmp(env, sig); }
+static void jump(int sig) {
+    siglongjmp(env, sig);
+}
 static void nest(int sig) {
     raise(SIGUSR1);
     _exit(3);
@@ -18,9 +20,15 @@ static void* all(void* arg) {
         int sig = sigsetjmp(env, 1);
         if (sig == 0) {
             switch (i % 3) {
-                case 0: *(volatile int*)(long)(8 + i) = 1; break;
-                case 1: raise(SIGUSR1); break;
-                case 2: raise(SIGUSR2); break;  // its handler raises SIGUSR1
+                case 0:
+                    *(volatile int*)(long)(8 + i) = 1;
+                    break;
+                case 1:
+                    raise(SIGUSR1);
+                    break;
+                case 2:
+                    raise(SIGUSR2);
+                    break;  // its handler raises SIGUSR1
             }
             _exit(4);
         }

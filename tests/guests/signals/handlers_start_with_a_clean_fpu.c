@@ -1,4 +1,5 @@
-// A handler starts with the initial x87 and SSE state, whatever the interrupted code had set; sigreturn brings that back.
+// A handler starts with the initial x87 and SSE state, whatever the interrupted code had set; sigreturn brings that
+// back.
 #include <xmmintrin.h>
 
 #include "../check.h"

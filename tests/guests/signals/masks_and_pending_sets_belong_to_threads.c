@@ -1,9 +1,11 @@
-// masks_and_pending_sets_belong_to_threads.c - masks are inherited by threads, pending ones are not; process-pending is shared.
-// TEST: link=dynamic,static
+// masks_and_pending_sets_belong_to_threads.c - masks are inherited by threads, pending ones are not; process-pending
+// is shared. TEST: link=dynamic,static
 #include "check.h"
 
 static volatile int hits;
-static void hit(int sig) { hits++; }
+static void hit(int sig) {
+    hits++;
+}
 
 static void* look(void* arg) {
     sigset_t mask, pending;

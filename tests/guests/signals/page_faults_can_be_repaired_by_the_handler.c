@@ -1,4 +1,5 @@
-// page_faults_can_be_repaired_by_the_handler.c - a write barrier: mprotect in the handler, the instruction is run again; 8 threads.
+// page_faults_can_be_repaired_by_the_handler.c - a write barrier: mprotect in the handler, the instruction is run
+// again; 8 threads.
 #include "check.h"
 
 enum { PAGES = 100, THREADS = 8 };

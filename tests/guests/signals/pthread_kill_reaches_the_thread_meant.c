@@ -11,7 +11,9 @@ static int fds[2];
 static volatile int stop;
 static pthread_barrier_t barrier;
 
-static void hit(int sig) { hits[me]++; }
+static void hit(int sig) {
+    hits[me]++;
+}
 
 static void* wait_somehow(void* arg) {
     me = (int)(long)arg;
@@ -19,13 +21,22 @@ static void* wait_somehow(void* arg) {
     char c;
     pthread_barrier_wait(&barrier);
     while (!stop) switch (me % 5) {
-            case 0: usleep(100000000); break;
-            case 1: poll(&p, 1, 100000); break;
+            case 0:
+                usleep(100000000);
+                break;
+            case 1:
+                poll(&p, 1, 100000);
+                break;
             case 2:
                 if (read(fds[0], &c, 1) == 1) return NULL;
                 break;
-            case 3: pthread_mutex_lock(&mutex); pthread_mutex_unlock(&mutex); break;
-            case 4: sched_yield(); break;
+            case 3:
+                pthread_mutex_lock(&mutex);
+                pthread_mutex_unlock(&mutex);
+                break;
+            case 4:
+                sched_yield();
+                break;
         }
     return NULL;
 }

@@ -1,4 +1,5 @@
-// queued_signals_arrive_in_order_with_their_values.c - real-time signals queue, lowest number first; standard ones coalesce.
+// queued_signals_arrive_in_order_with_their_values.c - real-time signals queue, lowest number first; standard ones
+// coalesce.
 #include "check.h"
 
 static int order[64], values[64], n;
@@ -18,9 +19,12 @@ int main(void) {
     }
     CHECK_OK(sigprocmask(SIG_SETMASK, &all, &old));
     for (int round = 0; round < 4; round++)
-        for (int i = 0; i < 5; i++) CHECK_OK(sigqueue(getpid(), sigs[i], (union sigval){.sival_int = round * 10 + i}));
+        for (int i = 0; i < 5; i++)
+            CHECK_OK(sigqueue(getpid(), sigs[i], (union sigval){.sival_int = round * 10 + i}));
     CHECK_OK(sigprocmask(SIG_SETMASK, &old, NULL));
-    for (int i = 0; i < n; i++) say("%s%d %d", order[i] >= SIGRTMIN ? "RTMIN+" : "", order[i] >= SIGRTMIN ? order[i] - SIGRTMIN : order[i], values[i]);
+    for (int i = 0; i < n; i++)
+        say("%s%d %d", order[i] >= SIGRTMIN ? "RTMIN+" : "", order[i] >= SIGRTMIN ? order[i] - SIGRTMIN : order[i],
+            values[i]);
     n = 0;
     CHECK_OK(sigprocmask(SIG_SETMASK, &all, NULL));
     for (int i = 0; i < 30; i++) CHECK_OK(sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = i}));

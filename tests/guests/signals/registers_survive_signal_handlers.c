@@ -1,4 +1,5 @@
-// registers_survive_signal_handlers.c - a timer interrupts a computation in all registers thousands of times; handlers use them all.
+// registers_survive_signal_handlers.c - a timer interrupts a computation in all registers thousands of times;
+// handlers use them all.
 #include <immintrin.h>
 #include <math.h>
 
@@ -12,7 +13,8 @@ static void disturb(int sig) {
     char text[128];
     memset(text, sig, sizeof text);  // vector registers
     snprintf(text, sizeof text, "%f %Lf", x, (long double)x / 3);
-    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0; pcmpeqd %%xmm15, %%xmm15; pcmpeqd %%xmm7, %%xmm7" ::: "xmm0", "xmm7", "xmm15");
+    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0; pcmpeqd %%xmm15, %%xmm15; pcmpeqd %%xmm7, %%xmm7" ::
+                         : "xmm0", "xmm7", "xmm15");
     hits++;
 }
 

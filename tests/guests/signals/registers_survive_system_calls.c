@@ -4,7 +4,9 @@
 
 #include "check.h"
 
-struct state { uint64_t r[16], flags; };
+struct state {
+    uint64_t r[16], flags;
+};
 
 // runs the syscall with every register set to a pattern and stores what it finds afterwards
 __attribute__((naked)) static long call_with_patterns(struct state* before, struct state* after) {
@@ -64,20 +66,27 @@ __attribute__((target("avx"))) static void check_vectors(int park) {
     register long number __asm__("rax") = park ? SYS_nanosleep : SYS_sched_yield;
     __asm__ volatile(
         "vmovups 0(%[in]), %%ymm0; vmovups 32(%[in]), %%ymm1; vmovups 64(%[in]), %%ymm2; vmovups 96(%[in]), %%ymm3\n"
-        "vmovups 128(%[in]), %%ymm4; vmovups 160(%[in]), %%ymm5; vmovups 192(%[in]), %%ymm6; vmovups 224(%[in]), %%ymm7\n"
-        "vmovups 256(%[in]), %%ymm8; vmovups 288(%[in]), %%ymm9; vmovups 320(%[in]), %%ymm10; vmovups 352(%[in]), %%ymm11\n"
-        "vmovups 384(%[in]), %%ymm12; vmovups 416(%[in]), %%ymm13; vmovups 448(%[in]), %%ymm14; vmovups 480(%[in]), %%ymm15\n"
+        "vmovups 128(%[in]), %%ymm4; vmovups 160(%[in]), %%ymm5; vmovups 192(%[in]), %%ymm6; vmovups 224(%[in]), "
+        "%%ymm7\n"
+        "vmovups 256(%[in]), %%ymm8; vmovups 288(%[in]), %%ymm9; vmovups 320(%[in]), %%ymm10; vmovups 352(%[in]), "
+        "%%ymm11\n"
+        "vmovups 384(%[in]), %%ymm12; vmovups 416(%[in]), %%ymm13; vmovups 448(%[in]), %%ymm14; vmovups 480(%[in]), "
+        "%%ymm15\n"
         "ldmxcsr %[other]; fldcw %[other_control]\n"
         "syscall\n"
-        "vmovups %%ymm0, 0(%[out]); vmovups %%ymm1, 32(%[out]); vmovups %%ymm2, 64(%[out]); vmovups %%ymm3, 96(%[out])\n"
-        "vmovups %%ymm4, 128(%[out]); vmovups %%ymm5, 160(%[out]); vmovups %%ymm6, 192(%[out]); vmovups %%ymm7, 224(%[out])\n"
-        "vmovups %%ymm8, 256(%[out]); vmovups %%ymm9, 288(%[out]); vmovups %%ymm10, 320(%[out]); vmovups %%ymm11, 352(%[out])\n"
-        "vmovups %%ymm12, 384(%[out]); vmovups %%ymm13, 416(%[out]); vmovups %%ymm14, 448(%[out]); vmovups %%ymm15, 480(%[out])\n"
+        "vmovups %%ymm0, 0(%[out]); vmovups %%ymm1, 32(%[out]); vmovups %%ymm2, 64(%[out]); vmovups %%ymm3, "
+        "96(%[out])\n"
+        "vmovups %%ymm4, 128(%[out]); vmovups %%ymm5, 160(%[out]); vmovups %%ymm6, 192(%[out]); vmovups %%ymm7, "
+        "224(%[out])\n"
+        "vmovups %%ymm8, 256(%[out]); vmovups %%ymm9, 288(%[out]); vmovups %%ymm10, 320(%[out]); vmovups %%ymm11, "
+        "352(%[out])\n"
+        "vmovups %%ymm12, 384(%[out]); vmovups %%ymm13, 416(%[out]); vmovups %%ymm14, 448(%[out]); vmovups %%ymm15, "
+        "480(%[out])\n"
         "vzeroupper\n"
         : "+r"(number)
         : [in] "r"(in), [out] "r"(out), [other] "m"(other), [other_control] "m"(other_control), "D"(&t), "S"(0L)
-        : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+          "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     CHECK_EQ(number, 0);
     CHECK_EQ(_mm_getcsr() & ~0x3f, other & ~0x3f);
     unsigned short now;

@@ -1,5 +1,5 @@
-// sa_restart_restarts_and_its_absence_is_eintr.c - read, write, recv, accept, wait, futex-free waits, with and without SA_RESTART.
-// TEST: link=dynamic,static timeout=40
+// sa_restart_restarts_and_its_absence_is_eintr.c - read, write, recv, accept, wait, futex-free waits, with and
+// without SA_RESTART. TEST: link=dynamic,static timeout=40
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,20 +12,30 @@ static struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"
 static _Atomic int handled, stage;
 static char c;
 
-static void count(int sig) { handled++; }
+static void count(int sig) {
+    handled++;
+}
 
 static long call(int which) {
     int status;
     siginfo_t info;
     switch (which) {
-        case 0: return read(fds[0], &c, 1);
-        case 1: return write(full[1], &c, 1);
-        case 2: return recv(pair[0], &c, 1, 0);
-        case 3: return accept(listener, NULL, NULL) >= 0 ? 1 : -1;
-        case 4: return waitpid(child, &status, 0) == child ? 1 : -1;
-        case 5: return waitid(P_PID, child, &info, WEXITED) == 0 ? 1 : -1;
-        case 6: return flock(locked, LOCK_EX) == 0 ? 1 : -1;
-        case 7: return open("fifo", O_RDONLY) >= 0 ? 1 : -1;
+        case 0:
+            return read(fds[0], &c, 1);
+        case 1:
+            return write(full[1], &c, 1);
+        case 2:
+            return recv(pair[0], &c, 1, 0);
+        case 3:
+            return accept(listener, NULL, NULL) >= 0 ? 1 : -1;
+        case 4:
+            return waitpid(child, &status, 0) == child ? 1 : -1;
+        case 5:
+            return waitid(P_PID, child, &info, WEXITED) == 0 ? 1 : -1;
+        case 6:
+            return flock(locked, LOCK_EX) == 0 ? 1 : -1;
+        case 7:
+            return open("fifo", O_RDONLY) >= 0 ? 1 : -1;
     }
     return -2;
 }
@@ -34,14 +44,28 @@ enum { CALLS = 8 };
 static void finish_call(int which) {
     static char block[65536];
     switch (which) {
-        case 0: CHECK_EQ(write(fds[1], "x", 1), 1); break;
-        case 1: CHECK(read(full[0], block, sizeof block) > 0); break;
-        case 2: CHECK_EQ(write(pair[1], "x", 1), 1); break;
-        case 3: CHECK_OK(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr*)&address, sizeof address)); break;
+        case 0:
+            CHECK_EQ(write(fds[1], "x", 1), 1);
+            break;
+        case 1:
+            CHECK(read(full[0], block, sizeof block) > 0);
+            break;
+        case 2:
+            CHECK_EQ(write(pair[1], "x", 1), 1);
+            break;
+        case 3:
+            CHECK_OK(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr*)&address, sizeof address));
+            break;
         case 4:
-        case 5: CHECK_OK(kill(child, SIGKILL)); break;
-        case 6: CHECK_OK(flock(other_lock, LOCK_UN)); break;
-        case 7: CHECK_OK(open("fifo", O_WRONLY)); break;
+        case 5:
+            CHECK_OK(kill(child, SIGKILL));
+            break;
+        case 6:
+            CHECK_OK(flock(other_lock, LOCK_UN));
+            break;
+        case 7:
+            CHECK_OK(open("fifo", O_WRONLY));
+            break;
     }
 }
 

@@ -1,4 +1,5 @@
-// siginfo_tells_who_sent_it.c - si_code, si_pid, si_uid, si_value for kill, raise, sigqueue, tgkill, timers, children, faults.
+// siginfo_tells_who_sent_it.c - si_code, si_pid, si_uid, si_value for kill, raise, sigqueue, tgkill, timers,
+// children, faults.
 #include <ucontext.h>
 
 #include "check.h"

@@ -1,10 +1,13 @@
-// signal_storms_lose_nothing_that_is_queued.c - 4 threads and a child send 2,000 queued signals while readers and sleepers work on.
+// signal_storms_lose_nothing_that_is_queued.c - 4 threads and a child send 2,000 queued signals while readers and
+// sleepers work on.
 #include "check.h"
 
 static _Atomic int got, bytes;
 static volatile int stop;
 static int fds[2];
-static void count(int sig) { got++; }
+static void count(int sig) {
+    got++;
+}
 
 static void* sender(void* arg) {
     for (int i = 0; i < 400; i++) {

@@ -28,7 +28,8 @@ int main(void) {
     for (int i = 0; i < 3; i++) CHECK_OK(sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = i}));
     CHECK_EQ(poll(&p, 1, -1), 1);
     CHECK_EQ(read(fd, infos, sizeof infos), 3 * sizeof *infos);
-    for (int i = 0; i < 3; i++) say("RT %d, value %d, code %d", infos[i].ssi_signo - SIGRTMIN, infos[i].ssi_int, infos[i].ssi_code);
+    for (int i = 0; i < 3; i++)
+        say("RT %d, value %d, code %d", infos[i].ssi_signo - SIGRTMIN, infos[i].ssi_int, infos[i].ssi_code);
     CHECK_OK(raise(SIGUSR1));  // to this thread only
     CHECK_EQ(read(fd, infos, sizeof infos), sizeof *infos);
     CHECK_OK(fcntl(fd, F_SETFL, O_NONBLOCK));

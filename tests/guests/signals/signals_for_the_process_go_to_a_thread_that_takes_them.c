@@ -1,4 +1,5 @@
-// signals_for_the_process_go_to_a_thread_that_takes_them.c - different masks: the one thread that does not block a signal gets it.
+// signals_for_the_process_go_to_a_thread_that_takes_them.c - different masks: the one thread that does not block a
+// signal gets it.
 #include "check.h"
 
 static __thread int me = -1;

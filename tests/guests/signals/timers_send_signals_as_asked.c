@@ -4,12 +4,16 @@
 
 static _Atomic int signals, threads, directed;
 static pthread_t target;
-static void count(int sig) { signals++; }
+static void count(int sig) {
+    signals++;
+}
 static void count_directed(int sig) {
     CHECK(pthread_equal(pthread_self(), target));
     directed++;
 }
-static void in_thread(union sigval value) { threads += value.sival_int; }
+static void in_thread(union sigval value) {
+    threads += value.sival_int;
+}
 
 static timer_t make(struct sigevent* event, int clock, long first_ns, long every_ns) {
     timer_t timer;
@@ -34,7 +38,8 @@ int main(void) {
     handle(SIGUSR2, count_directed, SA_RESTART);
     handle(SIGALRM, count, SA_RESTART);
     struct sigevent by_signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
-    struct sigevent by_thread = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = in_thread, .sigev_value.sival_int = 2};
+    struct sigevent by_thread = {
+        .sigev_notify = SIGEV_THREAD, .sigev_notify_function = in_thread, .sigev_value.sival_int = 2};
     struct sigevent silent = {.sigev_notify = SIGEV_NONE};
     timer_t a = make(&by_signal, CLOCK_REALTIME, 5000000, 5000000);
     timer_t b = make(&by_thread, CLOCK_MONOTONIC, 5000000, 5000000);

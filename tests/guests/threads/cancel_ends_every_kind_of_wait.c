@@ -1,5 +1,5 @@
-// cancel_ends_every_kind_of_wait.c - pthread_cancel interrupts each wait that is a cancellation point; clean-up handlers run.
-// TEST: timeout=40
+// cancel_ends_every_kind_of_wait.c - pthread_cancel interrupts each wait that is a cancellation point; clean-up
+// handlers run. TEST: timeout=40
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
@@ -19,18 +19,26 @@ static sem_t sem;
 static pid_t child;
 static char c;
 
-static void in_read(void) { read(pipe_fds[0], &c, 1); }
+static void in_read(void) {
+    read(pipe_fds[0], &c, 1);
+}
 static void in_readv(void) {
     struct iovec v = {&c, 1};
     readv(pipe_fds[0], &v, 1);
 }
-static void in_write(void) { write(full_pipe[1], &c, 1); }
-static void in_recv(void) { recv(pair[0], &c, 1, 0); }
+static void in_write(void) {
+    write(full_pipe[1], &c, 1);
+}
+static void in_recv(void) {
+    recv(pair[0], &c, 1, 0);
+}
 static void in_recvmsg(void) {
     struct msghdr m = {0};
     recvmsg(pair[0], &m, 0);
 }
-static void in_accept(void) { accept(listener, NULL, NULL); }
+static void in_accept(void) {
+    accept(listener, NULL, NULL);
+}
 static void in_nanosleep(void) {
     struct timespec t = {1000, 0};
     nanosleep(&t, NULL);
@@ -53,7 +61,9 @@ static void in_epoll_wait(void) {
     struct epoll_event e;
     epoll_wait(epoll_fd, &e, 1, -1);
 }
-static void in_pause(void) { pause(); }
+static void in_pause(void) {
+    pause();
+}
 static void in_sigwait(void) {
     sigset_t s = signal_set(SIGUSR1, 0);
     int sig;
@@ -68,12 +78,16 @@ static void in_sigsuspend(void) {
     sigset_t s = signal_set(0, 0);
     sigsuspend(&s);
 }
-static void in_sem_wait(void) { sem_wait(&sem); }
+static void in_sem_wait(void) {
+    sem_wait(&sem);
+}
 static void in_sem_timedwait(void) {
     struct timespec t = deadline_in(CLOCK_REALTIME, ms(1000000));
     sem_timedwait(&sem, &t);
 }
-static void unlock(void* m) { CHECK_0(pthread_mutex_unlock(m)); }
+static void unlock(void* m) {
+    CHECK_0(pthread_mutex_unlock(m));
+}
 static void in_cond_wait(void) {
     pthread_mutex_lock(&mutex);
     pthread_cleanup_push(unlock, &mutex);
@@ -101,16 +115,23 @@ static void in_join(void) {
     pthread_join(t, NULL);
     pthread_cleanup_pop(0);
 }
-static void in_waitpid(void) { waitpid(child, NULL, 0); }
+static void in_waitpid(void) {
+    waitpid(child, NULL, 0);
+}
 static void in_waitid(void) {
     siginfo_t info;
     waitid(P_PID, child, &info, WEXITED);
 }
 static void in_msgrcv(void) {
-    struct { long type; char text[8]; } m;
+    struct {
+        long type;
+        char text[8];
+    } m;
     msgrcv(message_queue, &m, sizeof m.text, 0, 0);
 }
-static void in_open_of_fifo(void) { open("fifo", O_RDONLY); }
+static void in_open_of_fifo(void) {
+    open("fifo", O_RDONLY);
+}
 static void in_setlkw(void) {
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = open("locked", O_RDWR);
@@ -124,7 +145,9 @@ static void in_testcancel(void) {
 }
 
 static int cleaned;
-static void clean(void* arg) { cleaned++; }
+static void clean(void* arg) {
+    cleaned++;
+}
 
 static void* run(void* arg) {
     pthread_cleanup_push(clean, NULL);
@@ -134,13 +157,17 @@ static void* run(void* arg) {
 }
 
 int main(void) {
-    static const struct { const char* name; void (*wait)(void); } waits[] = {
+    static const struct {
+        const char* name;
+        void (*wait)(void);
+    } waits[] = {
 #define WAIT(name) {#name, in_##name}
-        WAIT(read), WAIT(readv), WAIT(write), WAIT(recv), WAIT(recvmsg), WAIT(accept), WAIT(nanosleep),
-        WAIT(clock_nanosleep), WAIT(poll), WAIT(select), WAIT(epoll_wait), WAIT(pause), WAIT(sigwait),
-        WAIT(sigtimedwait), WAIT(sigsuspend), WAIT(sem_wait), WAIT(sem_timedwait), WAIT(cond_wait),
-        WAIT(cond_timedwait), WAIT(join), WAIT(waitpid), WAIT(waitid), WAIT(msgrcv), WAIT(open_of_fifo),
-        WAIT(setlkw), WAIT(testcancel),
+        WAIT(read),       WAIT(readv),         WAIT(write),           WAIT(recv),           WAIT(recvmsg),
+        WAIT(accept),     WAIT(nanosleep),     WAIT(clock_nanosleep), WAIT(poll),           WAIT(select),
+        WAIT(epoll_wait), WAIT(pause),         WAIT(sigwait),         WAIT(sigtimedwait),   WAIT(sigsuspend),
+        WAIT(sem_wait),   WAIT(sem_timedwait), WAIT(cond_wait),       WAIT(cond_timedwait), WAIT(join),
+        WAIT(waitpid),    WAIT(waitid),        WAIT(msgrcv),          WAIT(open_of_fifo),   WAIT(setlkw),
+        WAIT(testcancel),
     };
     block_signal(SIGUSR1);
     make_pipe(pipe_fds);
@@ -181,7 +208,8 @@ int main(void) {
             struct timespec limit = deadline_in(CLOCK_REALTIME, ms(8000));
             int e = pthread_timedjoin_np(t, &result, &limit);
             if (e || result != PTHREAD_CANCELED || cleaned != 1) {
-                say("%s: join %d, cancelled %d, cleaned %d", waits[i].name, e, !e && result == PTHREAD_CANCELED, cleaned);
+                say("%s: join %d, cancelled %d, cleaned %d", waits[i].name, e, !e && result == PTHREAD_CANCELED,
+                    cleaned);
                 failed = 1;
                 break;
             }

@@ -1,4 +1,5 @@
-// cancel_waits_while_it_is_disabled.c - a disabled cancellation is delivered at the first cancellation point after enabling.
+// cancel_waits_while_it_is_disabled.c - a disabled cancellation is delivered at the first cancellation point after
+// enabling.
 #include "check.h"
 
 static int fds[2];

@@ -1,4 +1,5 @@
-// cond_timedwait_lets_others_take_the_mutex.c - while one waits with a time-out, the mutex is free; it is held again after.
+// cond_timedwait_lets_others_take_the_mutex.c - while one waits with a time-out, the mutex is free; it is held again
+// after.
 #include "check.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

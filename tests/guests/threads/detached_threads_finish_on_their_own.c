@@ -1,4 +1,5 @@
-// detached_threads_finish_on_their_own.c - 300 detached threads, created so or detached later, finish and cannot be joined.
+// detached_threads_finish_on_their_own.c - 300 detached threads, created so or detached later, finish and cannot be
+// joined.
 #include "check.h"
 
 static sem_t done;

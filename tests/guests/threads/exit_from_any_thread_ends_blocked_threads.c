@@ -1,5 +1,5 @@
-// exit_from_any_thread_ends_blocked_threads.c - exit() in a thread runs atexit and ends the process, whatever others wait for.
-// TEST: status=7
+// exit_from_any_thread_ends_blocked_threads.c - exit() in a thread runs atexit and ends the process, whatever others
+// wait for. TEST: status=7
 #include <poll.h>
 
 #include "check.h"
@@ -13,16 +13,28 @@ static void* block_for_ever(void* arg) {
     struct pollfd p = {fds[0], POLLIN, 0};
     pthread_barrier_wait(&started);
     switch ((long)arg % 5) {
-        case 0: read(fds[0], &c, 1); break;
-        case 1: pthread_mutex_lock(&mutex); break;
-        case 2: poll(&p, 1, -1); break;
-        case 3: pause(); break;
-        case 4: sleep(1000); break;
+        case 0:
+            read(fds[0], &c, 1);
+            break;
+        case 1:
+            pthread_mutex_lock(&mutex);
+            break;
+        case 2:
+            poll(&p, 1, -1);
+            break;
+        case 3:
+            pause();
+            break;
+        case 4:
+            sleep(1000);
+            break;
     }
     return NULL;
 }
 
-static void farewell(void) { say("atexit"); }
+static void farewell(void) {
+    say("atexit");
+}
 
 static void* leave(void* arg) {
     pthread_barrier_wait(&started);

@@ -8,7 +8,9 @@ static void* wait_and_return(void* arg) {
     return arg;
 }
 
-static void* at_once(void* arg) { return arg; }
+static void* at_once(void* arg) {
+    return arg;
+}
 
 int main(void) {
     void* value;

@@ -1,4 +1,5 @@
-// proc_self_task_lists_every_thread.c - /proc/self/task shows exactly the threads of the program, each can be looked at.
+// proc_self_task_lists_every_thread.c - /proc/self/task shows exactly the threads of the program, each can be looked
+// at.
 #include <dirent.h>
 
 #include "check.h"

@@ -1,7 +1,10 @@
-// robust_mutex_reports_the_death_of_its_owner.c - a dead thread's and a dead process's robust mutexes give EOWNERDEAD.
+// robust_mutex_reports_the_death_of_its_owner.c - a dead thread's and a dead process's robust mutexes give
+// EOWNERDEAD.
 #include "check.h"
 
-struct shared { pthread_mutex_t a, b; };
+struct shared {
+    pthread_mutex_t a, b;
+};
 
 static void* lock_and_leave(void* arg) {
     struct shared* s = arg;

@@ -1,7 +1,10 @@
-// thousands_of_threads_one_after_another.c - 3,000 create+join, and 200 generations of children of children; nothing leaks.
+// thousands_of_threads_one_after_another.c - 3,000 create+join, and 200 generations of children of children; nothing
+// leaks.
 #include "check.h"
 
-static void* add(void* arg) { return (char*)arg + 1; }
+static void* add(void* arg) {
+    return (char*)arg + 1;
+}
 
 static void* chain(void* arg) {
     long depth = (long)arg;

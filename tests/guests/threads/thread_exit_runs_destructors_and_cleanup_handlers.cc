@@ -1,4 +1,5 @@
-// thread_exit_runs_destructors_and_cleanup_handlers.cc - pthread_exit unwinds, thread_local and key destructors run in order.
+// thread_exit_runs_destructors_and_cleanup_handlers.cc - pthread_exit unwinds, thread_local and key destructors run
+// in order.
 #include <string>
 
 #include "check.h"
@@ -13,7 +14,9 @@ struct Note {
 
 static thread_local Note per_thread{"thread_local "};
 
-static void key_gone(void*) { story += "key "; }
+static void key_gone(void*) {
+    story += "key ";
+}
 
 static void* leave(void*) {
     per_thread.text = "thread_local ";

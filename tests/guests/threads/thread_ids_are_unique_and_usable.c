@@ -1,5 +1,5 @@
-// thread_ids_are_unique_and_usable.c - gettid differs, tgkill reaches each, a dead tid gives ESRCH, the parent sees none.
-// TEST: link=dynamic,static
+// thread_ids_are_unique_and_usable.c - gettid differs, tgkill reaches each, a dead tid gives ESRCH, the parent sees
+// none. TEST: link=dynamic,static
 #include "check.h"
 
 enum { N = 50 };
@@ -8,7 +8,9 @@ static _Atomic int hits[N];
 static __thread int me = -1;
 static pthread_barrier_t barrier;
 
-static void hit(int sig) { hits[me]++; }
+static void hit(int sig) {
+    hits[me]++;
+}
 
 static void* live(void* arg) {
     me = (long)arg;

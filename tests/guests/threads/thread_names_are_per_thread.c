@@ -1,4 +1,5 @@
-// thread_names_are_per_thread.c - pthread_setname_np, PR_SET_NAME and /proc/self/task/TID/comm agree for every thread.
+// thread_names_are_per_thread.c - pthread_setname_np, PR_SET_NAME and /proc/self/task/TID/comm agree for every
+// thread.
 #include <sys/prctl.h>
 
 #include "check.h"

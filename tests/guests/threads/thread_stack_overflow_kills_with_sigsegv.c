@@ -8,7 +8,9 @@ static int recurse(int n) {
     return n < 0 ? 0 : recurse(n + 1) + frame[0];
 }
 
-static void* overflow(void* arg) { return (void*)(long)recurse(0); }
+static void* overflow(void* arg) {
+    return (void*)(long)recurse(0);
+}
 
 int main(void) {
     say("before");

@@ -1,4 +1,5 @@
-// timed_locks_time_out_and_then_succeed.c - every timed lock waits at least its time, on both clocks, and gets a free lock.
+// timed_locks_time_out_and_then_succeed.c - every timed lock waits at least its time, on both clocks, and gets a free
+// lock.
 #include "check.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER, cond_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -6,15 +7,17 @@ static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t sem;
 
-#define TIMES_OUT(call)                                              \
-    do {                                                             \
-        long long begin = now_ns();                                  \
-        CHECK_EQ(call, ETIMEDOUT);                                   \
-        long long took = now_ns() - begin;                           \
-        CHECK(took >= ms(49) && took < ms(8000));                    \
+#define TIMES_OUT(call)                           \
+    do {                                          \
+        long long begin = now_ns();               \
+        CHECK_EQ(call, ETIMEDOUT);                \
+        long long took = now_ns() - begin;        \
+        CHECK(took >= ms(49) && took < ms(8000)); \
     } while (0)
 
-static int sem_error(int r) { return r == 0 ? 0 : errno; }
+static int sem_error(int r) {
+    return r == 0 ? 0 : errno;
+}
 
 static void* all_time_out(void* arg) {
     static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC};

@@ -1,4 +1,5 @@
-// timers_sleepers_and_busy_threads_mix.c - threads in sleeps, pipes, condvars and computations all make progress together.
+// timers_sleepers_and_busy_threads_mix.c - threads in sleeps, pipes, condvars and computations all make progress
+// together.
 #include "check.h"
 
 enum { GROUPS = 10 };

@@ -1,4 +1,5 @@
-// clock_nanosleep_ends_at_the_absolute_time.c - TIMER_ABSTIME on every clock; the past returns at once; EINTR keeps `left`.
+// clock_nanosleep_ends_at_the_absolute_time.c - TIMER_ABSTIME on every clock; the past returns at once; EINTR keeps
+// `left`.
 #include "check.h"
 
 static void* all_clocks(void* arg) {

@@ -1,4 +1,5 @@
-// clocks_go_forward_by_call_and_by_vdso.c - vDSO and raw syscall agree; process and thread CPU clocks answer in every thread.
+// clocks_go_forward_by_call_and_by_vdso.c - vDSO and raw syscall agree; process and thread CPU clocks answer in every
+// thread.
 #include "check.h"
 
 static long long read_clock(clockid_t clock, int raw) {
@@ -8,7 +9,9 @@ static long long read_clock(clockid_t clock, int raw) {
 }
 
 static void* look(void* arg) {
-    clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_PROCESS_CPUTIME_ID}, mine;
+    clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME,
+                          CLOCK_PROCESS_CPUTIME_ID},
+              mine;
     for (int i = 0; i < 5; i++) {
         long long a = read_clock(clocks[i], 0), b = read_clock(clocks[i], 1), c = read_clock(clocks[i], 0);
         CHECK(a <= b && b <= c);

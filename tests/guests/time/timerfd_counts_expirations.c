@@ -19,7 +19,8 @@ int main(void) {
     uint64_t n;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     CHECK_OK(fd);
-    struct itimerspec once = {{0, 0}, {0, 50000000}}, periodic = {{0, 10000000}, {0, 10000000}}, off = {{0, 0}, {0, 0}}, now;
+    struct itimerspec once = {{0, 0}, {0, 50000000}}, periodic = {{0, 10000000}, {0, 10000000}},
+                      off = {{0, 0}, {0, 0}}, now;
     long long begin = now_ns();
     CHECK_OK(timerfd_settime(fd, 0, &once, NULL));
     CHECK_EQ(read(fd, &n, sizeof n), sizeof n);
