@@ -62,6 +62,8 @@ def directives(source):
         for line in f:
             if not line.startswith("//"):
                 break
+            if " TEST: " in line and not line.startswith("// TEST: "):  # as a formatter may leave it
+                sys.exit(f"run_guests.py: {source}: a TEST directive must stand at the beginning of its own line")
             if line.startswith("// TEST:"):
                 for word in shlex.split(line[len("// TEST:"):]):
                     key, _, value = word.partition("=")

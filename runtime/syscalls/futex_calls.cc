@@ -103,7 +103,7 @@ long h_futex(Call& call) {
             return futex_wake_op(address, value, call.a[4], u32(call.a[3]), u32(call.a[5]));
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
-            if (futex_is_shared(address, op)) return -ENOSYS;
+            bool shared = futex_is_shared(address, op);
             u64 deadline = kNever;
             if (call.a[3]) {
                 Timespec64 t;
@@ -111,15 +111,27 @@ long h_futex(Call& call) {
                 if (!valid(t)) return -EINVAL;
                 deadline = absolute_deadline(t, command == FUTEX_LOCK_PI || realtime);
             }
-            long r = futex_lock_pi(c, address, deadline);
-            return r == -EINTR ? kRestartNoIntr : r;
+            // A word in shared memory may have its owner in another process, which knows nothing of waiters here: look
+            // again and again. glibc takes any error for success, so refusing is worse.
+            constexpr u64 kLookAgainNs = 1000000;
+            for (;;) {
+                u64 now = now_ns(), until = shared && deadline > now + kLookAgainNs ? now + kLookAgainNs : deadline;
+                long r = futex_lock_pi(c, address, until);
+                if (r == -EINTR) return kRestartNoIntr;
+                if (!shared || (r != -ESRCH && r != -ETIMEDOUT)) return r;
+                if (deadline <= now) return -ETIMEDOUT;
+                if (r == -ETIMEDOUT) continue;
+                wait_begin(c, true);
+                wait_park(c, until, "futex", address);
+                if (signal_pending(c)) return kRestartNoIntr;
+            }
         }
         case FUTEX_TRYLOCK_PI:
-            return futex_is_shared(address, op) ? -ENOSYS : futex_trylock_pi(c, address);
+            return futex_trylock_pi(c, address);
         case FUTEX_UNLOCK_PI:
-            return futex_is_shared(address, op) ? -ENOSYS : futex_unlock_pi(c, address);
+            return futex_unlock_pi(c, address);
         default:
-            // Condition variables with PI requeueing, and PI in shared memory: libcs do without (limitation row of futex).
+            // Condition variables with PI requeueing: libcs do without (limitation row of futex).
             return command <= FUTEX_LOCK_PI2 ? -ENOSYS : native(call);
     }
 }

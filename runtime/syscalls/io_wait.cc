@@ -146,25 +146,28 @@ long IoWait::block() {
     return 0;
 }
 
-long native_as_guest(Call& call) {
+IntrResult native_as_guest(Call& call) {
     u64 host = this_thread()->host_mask, wanted = call.c->mask;
     for (int sig : {SIGTTIN, SIGTTOU})
         if (g_actions[sig].handler == (u64)SIG_IGN) wanted |= signal_bit(sig);
     wanted &= (signal_bit(SIGTTIN) | signal_bit(SIGTTOU)) & ~host;
-    if (!wanted) return native_interruptible(call);
+    const u64* a = call.a;
+    auto make = [&] { return oc_syscall_intr_told(call.nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]); };
+    if (!wanted) return make();
     // Nothing may look at latched signals in between: that may set the mask.
     host_set_mask(host | wanted);
-    long r = native_interruptible(call);
+    IntrResult r = make();
     host_set_mask(host);
     return r;
 }
 
 long blocking_io(Call& call, int timeout_option) {
     for (;;) {
-        long r = native_as_guest(call);
-        if (r != -EINTR) return r;
+        IntrResult r = native_as_guest(call);
+        if (r.result != -EINTR) return r.result;
         attend();
         if (!signal_pending(call.c)) continue;
+        if (!r.begun) return kRestartNoIntr;
         bool socket;
         return socket_deadline(int(call.a[0]), timeout_option, &socket) == kNever ? kRestartSys : -EINTR;
     }
@@ -184,10 +187,11 @@ long native_attempt(Call& call) { return wants_helper(call) ? helper_attempt(cal
 
 long native_on_worker(Call& call) {
     attend();
-    long r = native_as_guest(call);
-    if (r != -EINTR) return r;
+    IntrResult r = native_as_guest(call);
+    if (r.result != -EINTR) return r.result;
     attend();
-    if (signal_pending(call.c)) return -EINTR;
+    // A signal from before the call comes before it: what never waits must not end with EINTR.
+    if (signal_pending(call.c)) return r.begun ? -EINTR : kRestartNoIntr;
     if (g_multi && this_thread()->need_resched.load(std::memory_order_relaxed)) {
         this_thread()->need_resched.store(false, std::memory_order_relaxed);
         yield_now(call.c);

@@ -1,5 +1,6 @@
-// futex_wake_counts_whom_it_wakes.c - raw FUTEX_WAIT and FUTEX_WAKE: exact counts, private and not, EAGAIN on a stale
-// value. TEST: link=dynamic,static
+// futex_wake_counts_whom_it_wakes.c - raw FUTEX_WAIT and FUTEX_WAKE: exact counts, private and not, EAGAIN on a
+// stale value.
+// TEST: link=dynamic,static
 #include "futex.h"
 
 static int word, flag;

@@ -1,5 +1,6 @@
 // address_space_limit_is_respected.c - under RLIMIT_AS a big allocation fails with ENOMEM, a modest program with
-// threads runs. TEST: link=dynamic,static
+// threads runs.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static void* small(void* arg) {

@@ -1,5 +1,6 @@
 // an_empty_environment_and_no_randomness_work.c - execve with no environment; ADDR_NO_RANDOMIZE gives the same
-// addresses twice. TEST: link=dynamic,static-pie
+// addresses twice.
+// TEST: link=dynamic,static-pie
 #include <sys/personality.h>
 
 #include "check.h"

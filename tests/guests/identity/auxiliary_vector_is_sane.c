@@ -1,5 +1,6 @@
 // auxiliary_vector_is_sane.c - PHDR, PHNUM, ENTRY, BASE, EXECFN, RANDOM, SYSINFO_EHDR, PAGESZ, uids, MINSIGSTKSZ,
-// SECURE. TEST: link=dynamic,static,static-pie,nopie,musl
+// SECURE.
+// TEST: link=dynamic,static,static-pie,nopie,musl
 #include <elf.h>
 #include <link.h>
 #include <sys/auxv.h>

@@ -1,5 +1,6 @@
-// closing_all_descriptors_hurts_nothing.c - closefrom(3), close_range(3, ~0), loops over close, dup2 to high numbers;
-// work goes on. TEST: link=dynamic,static
+// closing_all_descriptors_hurts_nothing.c - closefrom(3), close_range(3, ~0), loops over close, dup2 to high
+// numbers; work goes on.
+// TEST: link=dynamic,static
 #include <linux/close_range.h>
 
 #include "check.h"

@@ -1,5 +1,6 @@
 // compat_system_calls_get_a_defined_answer.c - int $0x80 and x32 numbers: a result or -ENOSYS, never a death by
-// signal. TEST: native-differs="a_kernel_with_the_i386_entry_answers" link=dynamic,static
+// signal.
+// TEST: native-differs="a_kernel_with_the_i386_entry_answers" link=dynamic,static
 #include "check.h"
 
 int main(void) {

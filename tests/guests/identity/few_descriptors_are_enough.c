@@ -1,5 +1,6 @@
 // few_descriptors_are_enough.c - with RLIMIT_NOFILE=16 the program gets all of 3…15, EMFILE after; threads and exec
-// still work. TEST: link=dynamic,static
+// still work.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static void* take_part(void* arg) {

@@ -1,5 +1,6 @@
-// guest_may_install_its_own_filter.c - a seccomp filter of the program itself: ERRNO, TRAP with its own SIGSYS, KILL,
-// on calls of all kinds. TEST: needs=guest-seccomp
+// guest_may_install_its_own_filter.c - a seccomp filter of the program itself: ERRNO, TRAP with its own SIGSYS,
+// KILL, on calls of all kinds.
+// TEST: needs=guest-seccomp
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,5 +1,6 @@
 // guest_may_use_io_uring_itself.c - a program with its own ring: nops, reads, a time-out, waiting in io_uring_enter
-// beside threads. TEST: libs=uring
+// beside threads.
+// TEST: libs=uring
 #include <liburing.h>
 
 #include "check.h"

@@ -1,5 +1,6 @@
 // heap_and_stack_grow.c - brk and sbrk up and down, [heap] in maps, 7 MiB of stack, the limit kills, malloc of all
-// sizes. TEST: link=dynamic,static,musl
+// sizes.
+// TEST: link=dynamic,static,musl
 #include "check.h"
 
 static long use_stack(int n) {

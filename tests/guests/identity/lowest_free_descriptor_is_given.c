@@ -1,5 +1,6 @@
 // lowest_free_descriptor_is_given.c - a fresh program gets 3; open, dup, pipe, socket, eventfd, F_DUPFD take the
-// lowest number. TEST: link=dynamic,static,musl
+// lowest number.
+// TEST: link=dynamic,static,musl
 #include <dirent.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

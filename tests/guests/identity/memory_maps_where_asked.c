@@ -1,5 +1,6 @@
 // memory_maps_where_asked.c - MAP_FIXED, NOREPLACE, 32BIT, hints, mremap, mprotect, madvise, munmap of parts, big
-// reservations. TEST: link=dynamic,nopie
+// reservations.
+// TEST: link=dynamic,nopie
 #include "check.h"
 
 #ifndef MAP_FIXED_NOREPLACE

@@ -1,6 +1,6 @@
 // proc_self_names_the_program.c - /proc/self/exe, cmdline, environ, comm, stat, status, maps, auxv show the program,
-// not its host. TEST: args="one 'two words' three" env="MARKER=in-the-environment"
-// link=dynamic,static,static-pie,nopie,musl
+// not its host.
+// TEST: args="one 'two words' three" env="MARKER=in-the-environment" link=dynamic,static,static-pie,nopie,musl
 #include <elf.h>
 #include <libgen.h>
 

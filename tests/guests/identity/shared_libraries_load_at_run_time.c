@@ -1,5 +1,6 @@
 // shared_libraries_load_at_run_time.c - dlopen, dlsym, dlclose in threads, TLS of a library, name service and locale
-// code. TEST: libs=dl
+// code.
+// TEST: libs=dl
 #include <dlfcn.h>
 #include <netdb.h>
 #include <pwd.h>

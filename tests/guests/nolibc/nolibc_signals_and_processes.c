@@ -1,5 +1,6 @@
 // nolibc_signals_and_processes.c - rt_sigaction with its own restorer, tgkill to a raw thread, fork, exec of itself,
-// wait4. TEST: link=nolibc
+// wait4.
+// TEST: link=nolibc
 #include "nolibc.h"
 
 struct action {

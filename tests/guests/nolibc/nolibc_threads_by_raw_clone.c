@@ -1,5 +1,6 @@
 // nolibc_threads_by_raw_clone.c - 100 raw threads without TLS: a futex lock, waits, pipes, CLEARTID joins, three
-// rounds. TEST: link=nolibc
+// rounds.
+// TEST: link=nolibc
 #include "nolibc.h"
 
 enum { N = 100 };

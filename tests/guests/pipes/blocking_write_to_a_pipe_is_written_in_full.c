@@ -1,5 +1,6 @@
 // blocking_write_to_a_pipe_is_written_in_full.c - one write of 4 MiB through a 64 KiB pipe, vectors too, with a slow
-// reader. TEST: link=dynamic,static
+// reader.
+// TEST: link=dynamic,static
 #include <sys/uio.h>
 
 #include "check.h"

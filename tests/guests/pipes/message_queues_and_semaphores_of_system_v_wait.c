@@ -1,5 +1,6 @@
 // message_queues_and_semaphores_of_system_v_wait.c - msgrcv, msgsnd, semop, semtimedop, mq_receive, mq_timedreceive
-// block one thread. TEST: libs=rt
+// block one thread.
+// TEST: libs=rt
 #include <mqueue.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>

@@ -1,5 +1,6 @@
 // eight_threads_fork_exec_and_wait_at_once.c - each gets the statuses of its own children, by fork+exec, vfork+exec,
-// spawn. TEST: timeout=60
+// spawn.
+// TEST: timeout=60
 #include <spawn.h>
 
 #include "check.h"

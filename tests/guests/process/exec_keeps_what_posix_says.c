@@ -1,5 +1,6 @@
 // exec_keeps_what_posix_says.c - over exec: pid, mask, ignored and pending signals, open descriptors, nice; not
-// handlers or alarms' handlers. TEST: link=dynamic,static
+// handlers or alarms' handlers.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static void handler(int sig) {}

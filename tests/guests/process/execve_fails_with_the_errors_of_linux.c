@@ -1,5 +1,6 @@
 // execve_fails_with_the_errors_of_linux.c - ENOENT, ENOTDIR, EACCES, ENOEXEC, ETXTBSY, ELOOP, E2BIG, …: and the
-// caller lives on. TEST: link=dynamic,static
+// caller lives on.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static void write_file(const char* name, const void* data, size_t size, mode_t mode) {

@@ -1,5 +1,6 @@
 // fork_copies_memory_and_only_the_calling_thread.c - the child has one thread, its own memory, and can thread and
-// fork again. TEST: link=dynamic,static,musl
+// fork again.
+// TEST: link=dynamic,static,musl
 #include "check.h"
 
 static int value = 1;

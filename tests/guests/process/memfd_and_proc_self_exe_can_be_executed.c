@@ -1,5 +1,6 @@
 // memfd_and_proc_self_exe_can_be_executed.c - fexecve of a memfd (sealed, close-on-exec or not), /proc/self/exe,
-// /proc/self/fd/N. TEST: link=dynamic,static
+// /proc/self/fd/N.
+// TEST: link=dynamic,static
 #include <sys/sendfile.h>
 
 #include "check.h"

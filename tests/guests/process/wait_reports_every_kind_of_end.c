@@ -1,5 +1,6 @@
-// wait_reports_every_kind_of_end.c - wait4 and waitid: exit codes, signals, stop, continue, WNOHANG, WNOWAIT, groups,
-// ECHILD. TEST: link=dynamic,static
+// wait_reports_every_kind_of_end.c - wait4 and waitid: exit codes, signals, stop, continue, WNOHANG, WNOWAIT,
+// groups, ECHILD.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static pid_t spawn(void (*function)(int), int arg) {

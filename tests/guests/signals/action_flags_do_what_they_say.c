@@ -1,5 +1,6 @@
 // action_flags_do_what_they_say.c - SA_NODEFER, SA_RESETHAND, sa_mask, old actions, errors; the mask is back
-// afterwards. TEST: link=dynamic,static,musl
+// afterwards.
+// TEST: link=dynamic,static,musl
 #include "check.h"
 
 static volatile int depth, deepest, calls, hits;

@@ -1,5 +1,6 @@
-// handler_may_change_registers.c - it steps over a faulting instruction, sets the result, changes the mask that comes
-// back. TEST: link=dynamic,static,musl
+// handler_may_change_registers.c - it steps over a faulting instruction, sets the result, changes the mask that
+// comes back.
+// TEST: link=dynamic,static,musl
 #include <ucontext.h>
 
 #include "check.h"

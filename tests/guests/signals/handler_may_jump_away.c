@@ -1,5 +1,6 @@
 // handler_may_jump_away.c - siglongjmp out of handlers: of faults, of interrupted waits, out of nested ones, from an
-// alt stack. TEST: link=dynamic,static
+// alt stack.
+// TEST: link=dynamic,static
 #include <setjmp.h>
 
 #include "check.h"

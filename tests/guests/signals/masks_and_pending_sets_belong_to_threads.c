@@ -1,5 +1,6 @@
 // masks_and_pending_sets_belong_to_threads.c - masks are inherited by threads, pending ones are not; process-pending
-// is shared. TEST: link=dynamic,static
+// is shared.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static volatile int hits;

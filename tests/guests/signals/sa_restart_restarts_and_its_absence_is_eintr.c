@@ -1,5 +1,6 @@
 // sa_restart_restarts_and_its_absence_is_eintr.c - read, write, recv, accept, wait, futex-free waits, with and
-// without SA_RESTART. TEST: link=dynamic,static timeout=40
+// without SA_RESTART.
+// TEST: link=dynamic,static timeout=40
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>

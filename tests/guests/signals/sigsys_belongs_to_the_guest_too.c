@@ -1,5 +1,6 @@
 // sigsys_belongs_to_the_guest_too.c - SIGSYS may be handled, blocked, ignored, raised, waited for, like any other
-// signal. TEST: link=dynamic,static
+// signal.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static volatile int hits;

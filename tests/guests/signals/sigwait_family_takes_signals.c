@@ -1,5 +1,6 @@
 // sigwait_family_takes_signals.c - sigwait, sigwaitinfo, sigtimedwait in threads: from kill, pthread_kill, sigqueue;
-// time-outs. TEST: link=dynamic,static
+// time-outs.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static sigset_t set;

@@ -1,5 +1,6 @@
 // cancel_ends_every_kind_of_wait.c - pthread_cancel interrupts each wait that is a cancellation point; clean-up
-// handlers run. TEST: timeout=40
+// handlers run.
+// TEST: timeout=40
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/file.h>

@@ -1,5 +1,6 @@
-// cpp_threads_and_futures_work.cc - the C++20 library: jthread, stop_token, latch, barrier, semaphore, future, atomic
-// wait. TEST: std=c++20
+// cpp_threads_and_futures_work.cc - the C++20 library: jthread, stop_token, latch, barrier, semaphore, future,
+// atomic wait.
+// TEST: std=c++20
 #include <atomic>
 #include <barrier>
 #include <chrono>

@@ -1,5 +1,6 @@
 // exit_from_any_thread_ends_blocked_threads.c - exit() in a thread runs atexit and ends the process, whatever others
-// wait for. TEST: status=7
+// wait for.
+// TEST: status=7
 #include <poll.h>
 
 #include "check.h"

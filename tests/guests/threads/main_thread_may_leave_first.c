@@ -1,5 +1,6 @@
 // main_thread_may_leave_first.c - after pthread_exit in main the process lives on; the last thread's exit ends it
-// with 0. TEST: link=dynamic,static
+// with 0.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static pthread_t main_thread;

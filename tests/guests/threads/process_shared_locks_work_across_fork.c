@@ -1,5 +1,6 @@
 // process_shared_locks_work_across_fork.c - mutex, condvar, semaphore, barrier in MAP_SHARED memory between
-// processes. TEST: link=dynamic,static
+// processes.
+// TEST: link=dynamic,static
 #include "check.h"
 
 struct shared {

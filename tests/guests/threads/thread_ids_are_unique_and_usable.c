@@ -1,5 +1,6 @@
 // thread_ids_are_unique_and_usable.c - gettid differs, tgkill reaches each, a dead tid gives ESRCH, the parent sees
-// none. TEST: link=dynamic,static
+// none.
+// TEST: link=dynamic,static
 #include "check.h"
 
 enum { N = 50 };

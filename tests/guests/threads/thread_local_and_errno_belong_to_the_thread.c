@@ -1,5 +1,6 @@
 // thread_local_and_errno_belong_to_the_thread.c - 500 threads keep their own errno and thread_local data across
-// waits. TEST: link=dynamic,static,static-pie,nopie,musl
+// waits.
+// TEST: link=dynamic,static,static-pie,nopie,musl
 #include "check.h"
 
 static __thread long mine = 7;

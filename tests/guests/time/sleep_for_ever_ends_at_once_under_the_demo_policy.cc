@@ -1,5 +1,6 @@
 // sleep_for_ever_ends_at_once_under_the_demo_policy.cc - sleeps for the largest duration; a policy that answers 0
-// ends it. TEST: native=skip ocrun="-c ${ROOT}/config/examples/no-sleep.json" link=dynamic,static needs=policy
+// ends it.
+// TEST: native=skip ocrun="-c ${ROOT}/config/examples/no-sleep.json" link=dynamic,static needs=policy
 #include <chrono>
 #include <thread>
 

@@ -1,5 +1,6 @@
 // sleeps_of_many_threads_overlap.c - 300 threads sleep 200 ms at the same time, not one after the other; none too
-// short. TEST: link=dynamic,static
+// short.
+// TEST: link=dynamic,static
 #include "check.h"
 
 static void* nap(void* arg) {

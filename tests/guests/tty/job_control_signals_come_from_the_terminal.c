@@ -1,5 +1,6 @@
 // job_control_signals_come_from_the_terminal.c - Ctrl-C, Ctrl-Z, Ctrl-\, SIGTTIN and SIGTTOU, tcsetpgrp, SIGWINCH,
-// SIGHUP. TEST: libs=util
+// SIGHUP.
+// TEST: libs=util
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <termios.h>

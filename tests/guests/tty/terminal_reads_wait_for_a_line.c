@@ -1,5 +1,6 @@
 // terminal_reads_wait_for_a_line.c - a pseudo terminal in canonical and raw mode: reads in a thread, EOF, poll,
-// window size. TEST: libs=util
+// window size.
+// TEST: libs=util
 #include <poll.h>
 #include <pty.h>
 #include <sys/ioctl.h>
