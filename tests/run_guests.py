@@ -36,7 +36,7 @@ CONFIGS = {
 }
 
 # What ocrun can do by now; a guest that `needs=` something else is skipped.
-FEATURES = set()
+FEATURES = {"guest-seccomp", "policy", "preemption"}
 
 DEFAULT_TIMEOUT = 20.0
 

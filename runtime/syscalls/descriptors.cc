@@ -31,13 +31,25 @@ void forget(int fd) {
     proc_forget(fd);
 }
 
+// The number has lost its file. A call that another worker made meanwhile registered the old file under it: whoever waits
+// looks again, and the new file gets a registration of its own.
+void forget_again(unsigned first, unsigned last) {
+    if (first == last)
+        fd_forget(int(first));
+    else
+        fd_forget_range(first, last);
+}
+
 }  // namespace
 
 long h_close(Call& call) {
     int fd = int(call.a[0]);
     if (is_hidden_fd(fd)) return -EBADF;
-    if (g_multi) forget(fd);
-    return native(call);
+    if (!g_multi) return native(call);
+    forget(fd);
+    long r = native(call);
+    forget_again(fd, fd);
+    return r;
 }
 
 namespace {
@@ -46,8 +58,11 @@ namespace {
 long replace(Call& call) {
     int from = int(call.a[0]), to = int(call.a[1]);
     if (is_hidden_fd(from) || is_hidden_fd(to)) return -EBADF;
-    if (g_multi && from != to && sys(__NR_fcntl, from, F_GETFD) >= 0) forget(to);
-    return native(call);
+    if (!g_multi || from == to || sys(__NR_fcntl, from, F_GETFD) < 0) return native(call);
+    forget(to);
+    long r = native(call);
+    forget_again(unsigned(to), unsigned(to));
+    return r;
 }
 
 }  // namespace
@@ -75,6 +90,9 @@ long h_close_range(Call& call) {
     if (g_multi && !(flags & CLOSE_RANGE_CLOEXEC)) {
         io_wait_keep_files(first, last);
         fd_forget_range(first, last);
+        long r = hidden_fds_close_range(first, last, flags);
+        forget_again(first, last);
+        return r;
     }
     return hidden_fds_close_range(first, last, flags);
 }

@@ -75,7 +75,7 @@ print(subprocess.run("exit 3", shell=True).returncode, subprocess.run(["sh", "-c
 p = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 print(len(p.communicate(b"x" * 1000000)[0]))
 try: subprocess.run(["sleep", "10"], timeout=0.2)
-except subprocess.TimeoutExpired as e: print("timeout", e.timeout)
+except subprocess.TimeoutExpired: print("timeout")
 try: subprocess.run(["/no/such/program"])
 except FileNotFoundError as e: print("error", e.errno)
 try: subprocess.run(["/etc/passwd"])

@@ -32,7 +32,7 @@ ulimit -n; umask; type -t if; echo {a,b}{1,2}; mkfifo p; read -t 0.1 nothing <>p
 """
 suite.compare("ls -lR /usr/share/doc", ["ls", "-lR", "/usr/share/doc"])
 suite.compare("a pipeline of 10 stages",
-              "seq 20000 | awk '{print $1 * 7 % 1009}' | sort -n | uniq -c | sort -rn | head -500 | tail -400 | tr -s ' ' | "
+              "seq 20000 | awk '{print $1 * 7 % 1009}' | sort -n | uniq -c | sort -rn | sed -n 1,500p | tail -400 | tr -s ' ' | "
               "cut -d' ' -f2,3 | md5sum; echo ${PIPESTATUS[*]}", expect=b"0 0 0 0 0 0 0 0 0 0")
 suite.compare("find | xargs -P4 grep | sort | uniq -c",
               "find /usr/include -name '*.h' -print0 | xargs -0 -P4 -n 200 grep -ho '#include <sys/[a-z]*' | sort | uniq -c")
