@@ -65,8 +65,8 @@ int main(void) {
     CHECK(info.si_pid == p && info.si_status == 7);
     close(fd);
 
+    signal(SIGUSR1, SIG_IGN);                         // before: the child may end at once
     p = clone(write_shared, top, SIGUSR1, (void*)1);  // not SIGCHLD
-    signal(SIGUSR1, SIG_IGN);
     CHECK_OK(p);
     int status;
     CHECK_EQ(waitpid(p, &status, __WCLONE), p);
