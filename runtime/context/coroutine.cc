@@ -16,20 +16,18 @@ Lock g_registry_lock;
 alignas(Registry) static u8 g_registry_storage[sizeof(Registry)];
 Registry& registry() { return *reinterpret_cast<Registry*>(g_registry_storage); }
 
+CoroutinePool g_pool = {.fresh = kSlotsPerChunk};
+
 namespace {
 
-constexpr size_t kSlotsPerChunk = 64;
 constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
 
 Lock g_pool_lock;
 Coroutine* g_free;
-u8** g_chunks;  // kMaxChunks pointers, mapped at the first allocation
-size_t g_chunk_count;
-size_t g_slot_bytes;
 
 size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }
 
-Coroutine* slot_coroutine(u8* slot) { return (Coroutine*)(slot + g_slot_bytes - tail_bytes()); }
+Coroutine* slot_coroutine(u8* slot) { return (Coroutine*)(slot + g_pool.coroutine_offset); }
 
 void guard(u8* slot) {
     long r = sys(__NR_madvise, slot, kPageBytes, MADV_GUARD_INSTALL);
@@ -38,26 +36,25 @@ void guard(u8* slot) {
 
 // Caller holds g_pool_lock.
 bool grow() {
-    if (!g_chunks) g_chunks = (u8**)pages_alloc(kMaxChunks * sizeof(u8*));
-    if (!g_chunks || g_chunk_count == kMaxChunks) return false;
-    long r = sys(__NR_mmap, nullptr, g_slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
+    if (!g_pool.chunks) g_pool.chunks = (u8**)pages_alloc(kMaxChunks * sizeof(u8*));
+    if (!g_pool.chunks || g_pool.chunk_count == kMaxChunks) return false;
+    long r = sys(__NR_mmap, nullptr, g_pool.slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(r)) return false;
     u8* chunk = (u8*)r;
-    sys(__NR_madvise, chunk, g_slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
-    g_chunks[g_chunk_count++] = chunk;
+    sys(__NR_madvise, chunk, g_pool.slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
+    g_pool.chunks[g_pool.chunk_count++] = chunk;
     // Guards are laid now; the slots themselves stay untouched until used: free_next lives in the slot, so only the
     // chunk's first slot is linked and the others follow by `fresh` count.
-    for (size_t i = 0; i < kSlotsPerChunk; i++) guard(chunk + i * g_slot_bytes);
+    for (size_t i = 0; i < kSlotsPerChunk; i++) guard(chunk + i * g_pool.slot_bytes);
     return true;
 }
-
-size_t g_fresh = kSlotsPerChunk;  // slots of the newest chunk already handed out
 
 }  // namespace
 
 void coroutine_pool_init(u64 runtime_stack_bytes) {
-    g_slot_bytes = page_up(runtime_stack_bytes + tail_bytes()) + kPageBytes;
+    g_pool.slot_bytes = page_up(runtime_stack_bytes + tail_bytes()) + kPageBytes;
+    g_pool.coroutine_offset = g_pool.slot_bytes - tail_bytes();
     new (g_registry_storage) Registry();
 }
 
@@ -69,11 +66,11 @@ Coroutine* coroutine_alloc() {
         if (c) {
             g_free = c->free_next;
         } else {
-            if (g_fresh == kSlotsPerChunk) {
+            if (g_pool.fresh == kSlotsPerChunk) {
                 if (!grow()) return nullptr;
-                g_fresh = 0;
+                g_pool.fresh = 0;
             }
-            c = slot_coroutine(g_chunks[g_chunk_count - 1] + g_fresh++ * g_slot_bytes);
+            c = slot_coroutine(g_pool.chunks[g_pool.chunk_count - 1] + g_pool.fresh++ * g_pool.slot_bytes);
         }
     }
     // The wait sequence survives reuse, so a wake meant for the previous tenant cannot hit this one.
@@ -99,10 +96,10 @@ void coroutine_pool_after_fork(Coroutine* survivor) {
     g_registry_lock.reset();
     new (g_registry_storage) Registry();
     g_free = nullptr;
-    for (size_t i = 0; i < g_chunk_count; i++) {
-        size_t used = i + 1 == g_chunk_count ? g_fresh : kSlotsPerChunk;
+    for (size_t i = 0; i < g_pool.chunk_count; i++) {
+        size_t used = i + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
         for (size_t k = 0; k < used; k++) {
-            Coroutine* c = slot_coroutine(g_chunks[i] + k * g_slot_bytes);
+            Coroutine* c = slot_coroutine(g_pool.chunks[i] + k * g_pool.slot_bytes);
             if (c == survivor) continue;
             c->free_next = g_free;
             g_free = c;
@@ -136,7 +133,7 @@ void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*)) {
     record->entry = entry;
     record->c = c;
     void* top = (void*)(c->runtime_stack - 64);
-    c->fiber = boost::context::detail::make_fcontext(top, g_slot_bytes - kPageBytes - tail_bytes() - 64, trampoline);
+    c->fiber = boost::context::detail::make_fcontext(top, g_pool.slot_bytes - kPageBytes - tail_bytes() - 64, trampoline);
 }
 
 void registry_add(Coroutine* c) {

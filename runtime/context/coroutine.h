@@ -105,11 +105,26 @@ struct Coroutine : GuestContext {
     u64 waits_detail;      // address, descriptor ...
     u64 parked_since_tsc;
 
+    // what observers see (sched/observe.h); the times count only while somebody looks
+    u32 parent_tid;
+    u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
+
     ListHook registry_hook;
     Coroutine* free_next;
 };
 
 inline constexpr u32 kNoCall = ~0u;
+
+// The slot pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk slots.
+inline constexpr size_t kSlotsPerChunk = 64;
+struct CoroutinePool {
+    u8** chunks;         // mapped at the first allocation
+    u64 chunk_count;
+    u64 fresh;           // slots of the newest chunk handed out so far
+    u64 slot_bytes;
+    u64 coroutine_offset;  // where in its slot the coroutine lies
+};
+extern CoroutinePool g_pool;
 
 // Slot geometry, once at start-up. runtime_stack_bytes is what the policy gives; 0 or -errno.
 void coroutine_pool_init(u64 runtime_stack_bytes);

@@ -8,6 +8,7 @@
 #include "runtime/host/handoff.h"
 #include "runtime/io/readiness.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
@@ -66,6 +67,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (q.flags & CLONE_CHILD_SETTID) put_guest((void*)q.child_tid, tid);
     coroutine_prepare(c, start_in_guest);
     registry_add(c);
+    observe_create(c, parent);
     make_ready(c);
     return tid;
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/observe.h"
 #include "runtime/signal/pending.h"
 #include "runtime/sync/futex.h"
 
@@ -81,6 +82,7 @@ void thread_exit(Coroutine* c, int code) {
     if (c->is_main) g_main_exit_code = u32(code);
     walk_robust_list(c, false);
     c->robust_head = 0;
+    observe_exit(c);
     registry_remove(c);
     signal_retarget(c, ~0ul);
     bool last;

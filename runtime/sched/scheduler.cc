@@ -6,6 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/observe.h"
 #include "runtime/sched/timers.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sched/workers_internal.h"
@@ -45,7 +46,7 @@ std::atomic<u64> g_poller_deadline{0};
 // Looks around before an idle worker sleeps.
 constexpr int kSpins = 64;
 
-enum class After : u8 { parked, requeue, dead, start };
+enum class After : u8 { parked, requeue, dead, start };  // as enum oc_switch_why
 struct SwitchRecord {
     Coroutine* from;  // nullptr: the idle loop
     After action;
@@ -177,6 +178,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     SwitchRecord record{from, action};
     fcontext_t target = t->idle_fiber;
     u64 tsc = __builtin_ia32_rdtsc();
+    observe_switch(t, from, u32(action), to, tsc);
     if (from) {
         from->fs_base = read_fs_base();
         from->cpu_tsc += tsc - t->switched_in_tsc;
@@ -340,7 +342,10 @@ KThread* kthread_alloc(ThreadKind kind) {
     return t;
 }
 
-void kthread_free(KThread* thread) { pages_free(thread, kThreadBlockBytes); }
+void kthread_free(KThread* thread) {
+    observe_thread_gone(thread);
+    pages_free(thread, kThreadBlockBytes);
+}
 
 u64 now_ns() {
     timespec t;
@@ -370,6 +375,7 @@ u64 wait_begin(Coroutine* c, bool interruptible) {
 bool wake(Coroutine* c, u64 token, WakeReason reason) {
     u64 expected = token;
     if (!c->wait_word.compare_exchange_strong(expected, token | u8(reason), std::memory_order_acq_rel)) return false;
+    observe_wake(c, reason);
     if (c->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut) enqueue(c);
     return true;
 }
@@ -390,6 +396,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     c->waits_detail = detail;
     c->parked_since_tsc = __builtin_ia32_rdtsc();
     c->waits_for = what;
+    observe_park(c);
     if (!(c->sched_state.load(std::memory_order_acquire) & kNotified)) leave(c, After::parked);
     c->sched_state.store(0, std::memory_order_relaxed);
     c->waits_for = nullptr;
@@ -408,6 +415,7 @@ void yield_now(Coroutine* c) {
 }
 
 void preempted(Coroutine* c) {
+    observe_preempt(c);
     housekeeping();
     // Somebody idle may take what waits here; if all are busy this one makes room.
     if (this_thread()->run_count.load(std::memory_order_relaxed)) call_for_help();
@@ -439,6 +447,7 @@ void exit_coroutine(Coroutine* c) {
 }
 
 void scheduler_after_fork() {
+    observe_after_fork();
     KThread* t = this_thread();
     t->run_lock.reset();
     t->run_head = t->run_tail = nullptr;

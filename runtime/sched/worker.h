@@ -39,6 +39,10 @@ struct KThread : TrapThread {
     bool tick_made;
     u32 seen_by_sysmon;             // schedule_count at sysmon's last look
     u64 switched_in_tsc;
+    struct oc_record* record;  // sched/observe.cc
+    size_t record_bytes;
+    u32 record_generation;
+    bool record_refused;
     bool affinity_applied;  // the kernel thread runs where a coroutine asked to
     u64 affinity[16];       // where it runs otherwise
     std::atomic<bool> idle_ticks;

@@ -13,6 +13,8 @@
 namespace ocrun {
 
 EverywhereHelpers g_everywhere_helpers;
+KThread* g_workers[kMaxWorkers];
+std::atomic<u32> g_worker_count{0};
 
 namespace {
 
@@ -22,8 +24,6 @@ constexpr u64 kRetryKickNs = 1000000;
 constexpr u64 kAllBlocked = ~0ul;
 
 Lock g_start_lock;
-KThread* g_workers[kMaxWorkers];
-std::atomic<u32> g_count{0};
 u32 g_limit = 1;
 void (*g_start_ticks)();
 
@@ -54,7 +54,7 @@ void worker_main(void* argument) {
 
 // g_start_lock held.
 bool start_worker() {
-    u32 n = g_count.load(std::memory_order_relaxed);
+    u32 n = g_worker_count.load(std::memory_order_relaxed);
     if (n >= g_limit) return false;
     KThread* t = kthread_alloc(ThreadKind::worker);
     if (!t) return false;
@@ -70,7 +70,7 @@ bool start_worker() {
     }
     t->tid = u32(tid);
     g_workers[n] = t;
-    g_count.store(n + 1, std::memory_order_release);
+    g_worker_count.store(n + 1, std::memory_order_release);
     return true;
 }
 
@@ -93,11 +93,11 @@ void workers_init(KThread* first, u32 limit, void (*start_ticks)()) {
     }
     g_limit = limit < 1 ? 1 : limit > kMaxWorkers ? kMaxWorkers : limit;
     g_workers[0] = first;
-    g_count.store(1, std::memory_order_release);
+    g_worker_count.store(1, std::memory_order_release);
     g_start_ticks = start_ticks;
 }
 
-u32 workers_started() { return g_count.load(std::memory_order_acquire); }
+u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }
 
 void worker_kick(KThread* t) { sys(__NR_tgkill, pid(), t->tid, kKickSignal); }
@@ -125,7 +125,7 @@ bool sleeper_wake() {
 bool sleeper_exists() { return g_sleeping.load(std::memory_order_seq_cst) != 0; }
 
 bool worker_start_one() {
-    if (g_count.load(std::memory_order_relaxed) >= g_limit) return false;
+    if (g_worker_count.load(std::memory_order_relaxed) >= g_limit) return false;
     // Held through a whole world stop: waiting for it here would be waiting for oneself to stand still.
     if (!g_start_lock.try_lock()) return false;
     bool started = start_worker();
@@ -157,7 +157,7 @@ void world_stop() {
     while (g_world_owned.exchange(true, std::memory_order_acquire)) worker_attend(), sys(__NR_sched_yield);
     // No worker may come into being between the count and the fork.
     while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
-    u32 others = g_count.load(std::memory_order_relaxed) - 1;
+    u32 others = g_worker_count.load(std::memory_order_relaxed) - 1;
     if (!others) return;
     g_stop.store(1, std::memory_order_seq_cst);
     for (;;) {
@@ -183,10 +183,10 @@ void world_go() {
 
 void workers_after_fork() {
     KThread* self = this_thread();
-    for (u32 i = 0; i < g_count.load(std::memory_order_relaxed); i++)
+    for (u32 i = 0; i < g_worker_count.load(std::memory_order_relaxed); i++)
         if (g_workers[i] != self) kthread_free(g_workers[i]);
     g_workers[0] = self;
-    g_count.store(1, std::memory_order_relaxed);
+    g_worker_count.store(1, std::memory_order_relaxed);
     g_stop.store(0, std::memory_order_relaxed);
     g_stopped.store(0, std::memory_order_relaxed);
     g_world_owned.store(false, std::memory_order_relaxed);
@@ -218,7 +218,7 @@ long everywhere(u32 nr, const u64 args[6]) {
     u32 helpers, workers;
     while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
     {
-        workers = g_count.load(std::memory_order_relaxed);
+        workers = g_worker_count.load(std::memory_order_relaxed);
         helpers = g_everywhere_helpers.begin();
         g_everywhere.nr = nr;
         memcpy(g_everywhere.args, args, sizeof g_everywhere.args);

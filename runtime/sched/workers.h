@@ -9,6 +9,9 @@ inline constexpr u32 kMaxWorkers = 256;
 // limit: 0 = as many as CPUs are allowed. Workers beyond the first start when there is work for them.
 void workers_init(KThread* first, u32 limit, void (*start_ticks)());
 u32 workers_started();
+// For observers: [0, g_worker_count) are there.
+extern KThread* g_workers[kMaxWorkers];
+extern std::atomic<u32> g_worker_count;
 KThread* worker_at(u32 index);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);

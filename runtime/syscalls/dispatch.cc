@@ -10,6 +10,7 @@
 #include "runtime/base/text.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/observe.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/syscall_table.h"
 
@@ -108,7 +109,9 @@ void run_and_store(Coroutine* c, u32 nr) {
     g_trap_count++;
     Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
     c->call_nr = nr;
+    observe_call(c, nr);
     long r = run(call);
+    observe_return(c, nr, r);
     c->call_nr = kNoCall;
     if (is_restart(r)) {
         c->restart = r;

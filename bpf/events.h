@@ -1,0 +1,167 @@
+/* events.h - what the runtime shows to the outside: plain C, shared by the runtime, the BPF programs and the views
+ *
+ * Three ways in, cheapest first:
+ *   board    a constant table in ocrun's read-only data that says where coroutines and workers lie in the process's memory. A
+ *            view finds it by the ELF note below and reads with process_vm_readv: the process does nothing for it.
+ *   records  while somebody looks, every kernel thread of the process writes events and counts into a file of its own, mapped
+ *            shared, in a directory that the view made (0700). What was recorded outlives the process.
+ *   maps     with BPF the agent gives the process two arrays (workers, coros); the runtime keeps rows there, the agent pins
+ *            them for bpftool.
+ * All numbers are in host byte order. Times are time-stamp counter ticks (`_tsc`) or nanoseconds of CLOCK_MONOTONIC (`_ns`).
+ * A process's memory is its own to write: views treat everything read from it as hostile.
+ */
+#ifndef OCRUN_EVENTS_H
+#define OCRUN_EVENTS_H
+
+#ifndef __VMLINUX_TYPES__ /* the BPF side has its own */
+#include <stdint.h>
+typedef uint8_t oc_u8;
+typedef uint16_t oc_u16;
+typedef uint32_t oc_u32;
+typedef uint64_t oc_u64;
+typedef int32_t oc_s32;
+typedef int64_t oc_s64;
+#endif
+
+#define OC_ABI 1u
+#define OC_BOARD_MAGIC 0x647261626e75726fULL   /* "orunbard" */
+#define OC_SESSION_MAGIC 0x6e69736e75726f6fULL
+#define OC_RECORD_MAGIC 0x6365726e75726f6fULL
+#define OC_NOTE_NAME "ocrun"                   /* PT_NOTE of ocrun: type 1, descriptor = address of struct oc_board */
+#define OC_NO_CALL 0xffffffffu
+#define OC_NAME_BYTES 16
+
+/* ---- board ------------------------------------------------------------------------------------------------------- */
+
+/* Offsets of fields in the runtime's structures, taken by the compiler that built it. */
+struct oc_coroutine_layout {
+    oc_u16 regs;             /* struct sigcontext order: r8 ... r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags */
+    oc_u16 bytes;            /* sizeof, what a view reads of a coroutine */
+    oc_u16 tid;              /* u32: what gettid answers */
+    oc_u16 parent;           /* u32: who made it */
+    oc_u16 registered;       /* u8: the slot holds a live coroutine */
+    oc_u16 direct;           /* u8: child of a vfork */
+    oc_u16 name;             /* char[16] */
+    oc_u16 sched_state;      /* u32: bit 0 woken, bit 1 off its stack */
+    oc_u16 on;               /* pointer: the worker that runs it */
+    oc_u16 switches;         /* u64: how often it was switched in */
+    oc_u16 cpu_tsc;          /* u64: ticks switched in, up to the last switch */
+    oc_u16 cpu_base_ns;      /* u64: what the kernel had counted while it was the only thread */
+    oc_u16 queued_tsc;       /* u64: ticks in run queues, counted while somebody looks */
+    oc_u16 parked_tsc;       /* u64: ticks parked, likewise */
+    oc_u16 call_nr;          /* u32: system call in progress, OC_NO_CALL: none */
+    oc_u16 waits_for;        /* pointer to constant text in the runtime, 0: not parked */
+    oc_u16 waits_detail;     /* u64: address, descriptor ... */
+    oc_u16 parked_since_tsc; /* u64 */
+    oc_u16 timer_armed;      /* u8 */
+    oc_u16 timer_deadline;   /* u64 ns */
+    oc_u16 mask;             /* u64: blocked signals */
+    oc_u16 pending;          /* u64: pending signals */
+};
+
+struct oc_worker_layout {
+    oc_u16 bytes;
+    oc_u16 tid;             /* u32: its kernel thread */
+    oc_u16 current;         /* pointer: the coroutine it runs, 0: none */
+    oc_u16 run_count;       /* u32: coroutines in its queue */
+    oc_u16 switched_in_tsc; /* u64: since when it runs `current`, or nothing */
+    oc_u16 reserved[3];
+};
+
+/* Pointers of the board are addresses in the observed process. */
+struct oc_board {
+    oc_u64 magic;
+    oc_u32 abi, bytes;
+    const void *text_begin, *text_end;   /* the runtime's own code */
+    struct oc_control *control;
+    const void *pid;                     /* u32: kernel id of the process; 0 until it started */
+    const void *multi;                   /* u8: more than one coroutine exists */
+    const void *system_calls;            /* u64: calls that trapped */
+    /* Coroutines: *pool_chunks is an array of *pool_chunk_count pointers to chunks of slots_per_chunk slots of *pool_slot_bytes
+     * bytes; the coroutine lies *pool_offset bytes into its slot. Of the newest chunk only *pool_fresh slots were ever used. */
+    const void *pool_chunks, *pool_chunk_count, *pool_fresh, *pool_slot_bytes, *pool_offset;
+    oc_u64 slots_per_chunk;
+    const void *workers;                 /* array of pointers to workers */
+    const void *worker_count;            /* u32 */
+    struct oc_coroutine_layout coroutine;
+    struct oc_worker_layout worker;
+};
+
+/* ---- control: the one thing that a view writes into the process -------------------------------------------------------- */
+
+enum oc_level {
+    OC_LEVEL_TIMES = 1,  /* per-coroutine times in run queues and parked; histograms */
+    OC_LEVEL_CALLS = 2,  /* count, errors and time of each system call */
+    OC_LEVEL_EVENTS = 4, /* every switch, park, wake, call into the ring */
+    OC_LEVEL_MIRROR = 8, /* rows in the BPF maps; set by the runtime when it has mapped them */
+};
+
+#define OC_DIRECTORY_BYTES 96
+struct oc_control {
+    oc_u32 level;                       /* 0: every hook is one test of this word */
+    oc_u32 agent;                       /* pid of the agent whose maps are to be taken, 0: none */
+    oc_u32 mirrored;                    /* pid of the agent whose maps are in use */
+    oc_u32 refused;                     /* sessions that could not be opened */
+    oc_u32 generation;                  /* grown by the view with each session */
+    oc_u32 reserved[3];
+    char directory[OC_DIRECTORY_BYTES]; /* absolute, where `session` and the records are; written before `level` */
+};
+
+/* ---- records ----------------------------------------------------------------------------------------------------------- */
+
+/* DIRECTORY/session: made by the view, mapped by every process that records. */
+struct oc_session {
+    oc_u64 magic;
+    oc_u32 abi;
+    oc_u32 level;        /* what is wanted; a process turns itself off when it finds 0 or a time past until_tsc */
+    oc_u64 until_tsc;    /* renewed by the view: when the view dies recording ends by itself */
+    oc_u32 ring_events;  /* size of each ring, a power of two */
+    oc_u32 refused;      /* added up over all processes */
+};
+
+enum oc_event_kind {
+    OC_EV_SWITCH = 1, /* co: now runs (0: idle); a: who left (0: idle); b: enum oc_switch_why */
+    OC_EV_PARK,       /* co; a: system call; b: detail (descriptor, address) */
+    OC_EV_WAKE,       /* co: who was woken; a: who woke (0: timer, descriptor, helper); b: reason */
+    OC_EV_CREATE,     /* co: the new one; a: its parent */
+    OC_EV_EXIT,       /* co */
+    OC_EV_CALL,       /* co; a: number; b: first argument */
+    OC_EV_RETURN,     /* co; a: number; b: result */
+    OC_EV_PREEMPT,    /* co: whose time was up */
+    OC_EV_KBLOCK,     /* co; a: number: its worker stayed in the kernel for long */
+    OC_EV_NAME,       /* co; a, b: name */
+};
+enum oc_switch_why { OC_WHY_PARKED, OC_WHY_YIELDED, OC_WHY_ENDED, OC_WHY_STARTED };
+
+struct oc_event {
+    oc_u64 tsc;
+    oc_u32 kind, co;
+    oc_u64 a, b;
+};
+
+#define OC_CALLS 512
+#define OC_BUCKETS 64 /* bucket i: 2^(i-1) <= ticks < 2^i */
+struct oc_call_count {
+    oc_u64 calls, errors, tsc, longest_tsc;
+};
+
+/* DIRECTORY/PID-TID-…: one kernel thread of one image. Written by that thread alone; `head` only grows and is stored after the
+ * event. Events older than the newest ring_events are overwritten: the reader counts them as dropped. */
+struct oc_record {
+    oc_u64 magic;
+    oc_u32 abi, pid, tid, ring_events;
+    oc_u64 start_tsc;
+    oc_u64 head;
+    oc_u64 switches;
+    char name[OC_NAME_BYTES]; /* the program */
+    oc_u64 on_cpu[OC_BUCKETS], queued[OC_BUCKETS], parked[OC_BUCKETS];
+    struct oc_call_count calls[OC_CALLS];
+    /* struct oc_event ring[ring_events] from OC_RING_OFFSET on */
+};
+#define OC_RING_OFFSET 20480
+
+/* ---- rows of the BPF maps ---------------------------------------------------------------------------------------------- */
+
+enum oc_state { FREE = 0, READY, RUNNING, PARKED, IDLE };
+
+#endif
