@@ -4,12 +4,10 @@
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/mman.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 
 #include "runtime/base/text.h"
 #include "seccomp/hooks.h"
+#include "seccomp/install.h"
 
 namespace ocrun {
 namespace {
@@ -160,23 +159,8 @@ void append_gate(std::vector<sock_filter>& program, u64 text_begin, u64 text_end
     const size_t gate = program.size();
     for (size_t i = 0; i < gate; i++)
         if (is_trap(program[i])) program[i] = BPF_STMT(BPF_JMP | BPF_JA, u32(gate - i - 1));
-    constexpr u32 kIpLow = offsetof(seccomp_data, instruction_pointer), kIpHigh = kIpLow + 4;
-    program.insert(program.end(), {
-                                      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIpHigh),
-                                      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, u32(text_begin >> 32), 0, 4),
-                                      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIpLow),
-                                      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, u32(text_begin), 0, 2),
-                                      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, u32(text_end), 1, 0),
-                                      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-                                      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-                                  });
-}
-
-bool has_sys_admin() {
-    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-    if (is_error(sys(__NR_capget, &header, data))) return false;
-    return (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
+    program.resize(gate + kGateLength);
+    write_gate(&program[gate], text_begin, text_end);
 }
 
 }  // namespace
@@ -223,20 +207,13 @@ std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& p
     return exported;
 }
 
-long prepare_install(std::string& message) {
-    if (has_sys_admin()) return 0;
-    long r = sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (is_error(r)) message = "cannot set NO_NEW_PRIVS, which an unprivileged seccomp filter needs: " + error_words(int(r));
-    return is_error(r) ? r : 0;
-}
-
 long install_filter(const std::vector<sock_filter>& program, std::string& message) {
-    if (long r = prepare_install(message); r) return r;
-    const sock_fprog fprog = {(unsigned short)program.size(), const_cast<sock_filter*>(program.data())};
-    // Without SPEC_ALLOW kernels before 5.16 turn speculative store bypass off for the whole program, at a price of
-    // tens of per cent; kernels before 4.17 do not know the flag.
-    long r = sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &fprog);
-    if (r == -EINVAL) r = sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &fprog);
+    long r = prepare_install();
+    if (is_error(r)) {
+        message = "cannot set NO_NEW_PRIVS, which an unprivileged seccomp filter needs: " + error_words(int(r));
+        return r;
+    }
+    r = install_program(program.data(), u32(program.size()));
     if (!is_error(r)) return 0;
     message = "the kernel refuses the seccomp filter: " + error_words(int(r));
     if (r == -ENOSYS || r == -EINVAL) message += " (seccomp filters need CONFIG_SECCOMP_FILTER)";

@@ -18,11 +18,9 @@
 #include <vector>
 
 #include "config/policy.h"
-#include "runtime/base/syscall.h"
+#include "runtime/base/hidden_fds.h"
 
 namespace ocrun {
-
-inline constexpr u32 kUsualHiddenFds = 4080;
 
 struct FilterError {
     std::string message;
@@ -31,10 +29,7 @@ struct FilterError {
 // text_begin and text_end bound the runtime's code (the kernel reports the address behind the syscall instruction);
 // both must lie in the same 4 GiB. hidden_fds: where the runtime's descriptors begin. Allocates; not for signal handlers.
 std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& policy, u64 text_begin, u64 text_end,
-                                                                 u32 hidden_fds = kUsualHiddenFds);
-
-// The first half of install_filter, for a caller that installs the program itself once libc is left behind (boot.cc).
-long prepare_install(std::string& message);
+                                                                 u32 hidden_fds = kUsualHiddenBase);
 
 // Installs the program in the calling thread, for ever and for every descendant. NO_NEW_PRIVS is set only where the
 // kernel insists on it (no CAP_SYS_ADMIN), since it disables set-uid programs. Returns 0, or -errno and a message

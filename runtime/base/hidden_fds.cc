@@ -9,8 +9,7 @@ namespace ocrun {
 
 namespace {
 
-constexpr int kHighestBase = 4080;
-int g_base = kHighestBase;
+int g_base = kUsualHiddenBase;
 int g_numbers[kHiddenFdCount] = {-1, -1, -1, -1, -1};
 
 struct Limit {
@@ -34,8 +33,8 @@ bool is_hidden_fd(long fd) {
 int hidden_fd_choose_base() {
     Limit limit{};
     sys(__NR_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
-    if (limit.soft < u64(kHighestBase)) return int(limit.soft);
-    return kHighestBase;
+    if (limit.soft < u64(kUsualHiddenBase)) return int(limit.soft);
+    return kUsualHiddenBase;
 }
 
 long hidden_fd_place(int fd, HiddenFd which, bool cloexec, bool below_limit) {

@@ -18,6 +18,9 @@ enum HiddenFd : int {
     kHiddenFdCount,
 };
 
+// Where they begin unless the limit of descriptors is smaller.
+inline constexpr int kUsualHiddenBase = 4080;
+
 // A base for this process tree by the current limits, and setting it (after an exec).
 int hidden_fd_choose_base();
 void hidden_fd_set_base(int base);

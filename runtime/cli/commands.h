@@ -1,25 +1,10 @@
 // commands.h - what `ocrun` can be asked to do; each returns the process's exit status
 #pragma once
-#include <elf.h>
-
 #include <string>
-#include <vector>
 
-#include "config/policy.h"
+#include "runtime/process/launch.h"
 
 namespace ocrun {
-
-// Exit codes for ocrun's own failures, as env(1), nice(1) and their like use them.
-inline constexpr int kExitOwnFailure = 125, kExitNotExecutable = 126, kExitNotFound = 127;
-
-// What the kernel gave to this process.
-struct ProcessStart {
-    int argc;
-    char** argv;
-    char** envp;
-    const Elf64_auxv_t* auxv;
-    bool secure;  // AT_SECURE: OCRUN* and PATH of the environment are not trusted
-};
 
 struct LaunchOptions {
     std::string policy_file;  // empty: OCRUN_CONFIG, else the built-in default
@@ -31,8 +16,8 @@ struct LaunchOptions {
 
 // Runs the program; returns only when it cannot be started.
 int launch(const ProcessStart& start, const LaunchOptions& options);
-// The image after a guest's execve; -1 when this process is a fresh launch.
-int resume_exec(ProcessStart& start);
+// When a guest executed ocrun: what the outer one left, so that launch() need not install what is in force.
+void adopt_outer(const ProcessStart& start);
 
 int check_policy(const std::string& file, bool explain_calls);
 int dump_process(int pid);

@@ -1,7 +1,6 @@
 // main.cc - the command line
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include <CLI/CLI.hpp>
 
@@ -10,21 +9,6 @@
 namespace {
 
 using namespace ocrun;
-
-ProcessStart process_start(int argc, char** argv) {
-    char** envp = argv + argc + 1;
-    char** end = envp;
-    while (*end) end++;
-    return {argc, argv, envp, (const Elf64_auxv_t*)(end + 1), getauxval(AT_SECURE) != 0};
-}
-
-constexpr const char* kCommands[] = {"check", "dump"};
-
-bool is_command(const char* word) {
-    for (const char* c : kCommands)
-        if (strcmp(word, c) == 0) return true;
-    return false;
-}
 
 // Index of the program in argv: the first word that is neither an option nor an option's value; argc when there is none.
 int program_index(int argc, char** argv) {
@@ -78,7 +62,7 @@ int run_program(const ProcessStart& start) {
     app.set_version_flag("--version", "ocrun " OCRUN_VERSION);
     app.add_option("-c,--config", options.policy_file, "policy file (JSON); default: $OCRUN_CONFIG, else the built-in policy")->type_name("FILE");
     app.add_option("-w,--workers", options.workers, "kernel threads that run coroutines; 0: as many as CPUs are allowed")
-        ->check(CLI::Range(0, 1024))
+        ->check(CLI::Range(0u, kMostWorkers))
         ->type_name("N");
     app.add_flag("--no-rewrite", options.no_rewrite, "never rewrite system call sites: every hooked call traps");
     app.add_option("--io-backend", options.io_backend, "how calls complete: auto, io_uring or epoll")
@@ -102,10 +86,10 @@ int run_program(const ProcessStart& start) {
 
 }  // namespace
 
+// Reached when oc_image_starts (process/launch.cc) leaves it to libc.
 int main(int argc, char** argv) {
-    ProcessStart start = process_start(argc, argv);
-    int status = resume_exec(start);
-    if (status >= 0) return status;
+    ProcessStart start = process_start(argv, argc);
+    adopt_outer(start);
     if (argc > 1 && is_command(argv[1])) return run_command(argc, argv);
     return run_program(start);
 }

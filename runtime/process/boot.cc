@@ -2,9 +2,6 @@
 #include "runtime/process/boot.h"
 
 #include <asm/errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
@@ -15,6 +12,7 @@
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
+#include "seccomp/install.h"
 
 namespace ocrun {
 
@@ -37,13 +35,6 @@ void first_entry(Coroutine* c) {
     memcpy((void*)g_block.rsp, g_block.bytes, g_block.size);
     pages_free((void*)g_block.bytes, g_block.size);
     oc_exit_loop(c);
-}
-
-long install(const sock_filter* filter, u32 length) {
-    sock_fprog program{u16(length), const_cast<sock_filter*>(filter)};
-    // SPEC_ALLOW: see seccomp/filter.cc.
-    long r = sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
-    return r == -EINVAL ? sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) : r;
 }
 
 }  // namespace
@@ -125,7 +116,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     coroutine_prepare(c, first_entry);
 
     if (q.filter) {
-        r = install(q.filter, q.filter_length);
+        r = install_program(q.filter, q.filter_length);
         if (r) {
             why->clear();
             why->add("the kernel refused the seccomp filter (").add(errno_name(r)).add("): ").add(errno_text(r));

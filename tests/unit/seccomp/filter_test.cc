@@ -197,13 +197,13 @@ TEST_F(Filter, FcntlTrapsForWaitingLocksAndDuplicatesOnly) {
 }
 
 TEST_F(Filter, DescriptorCallsTrapForTheRuntimesNumbers) {
-    for (u32 fd = kUsualHiddenFds; fd < kUsualHiddenFds + 16; fd++) {
+    for (u32 fd = u32(kUsualHiddenBase); fd < u32(kUsualHiddenBase) + 16; fd++) {
         EXPECT_TRUE(traps(__NR_fstat, {fd})) << fd;
         EXPECT_TRUE(traps(__NR_dup, {fd | kHigh})) << fd;
         EXPECT_TRUE(traps(__NR_fcntl, {fd, F_GETFD})) << fd;
         EXPECT_TRUE(traps(__NR_newfstatat, {fd, 1, 2, AT_EMPTY_PATH})) << fd;
     }
-    for (u64 fd : {0ul, 3ul, 1000ul, u64(kUsualHiddenFds) - 1, u64(kUsualHiddenFds) + 16}) {
+    for (u64 fd : {0ul, 3ul, 1000ul, u64(u32(kUsualHiddenBase)) - 1, u64(u32(kUsualHiddenBase)) + 16}) {
         EXPECT_FALSE(traps(__NR_fstat, {fd})) << fd;
         EXPECT_FALSE(traps(__NR_dup, {fd})) << fd;
         EXPECT_FALSE(traps(__NR_fcntl, {fd, F_GETFD})) << fd;
@@ -211,7 +211,7 @@ TEST_F(Filter, DescriptorCallsTrapForTheRuntimesNumbers) {
     auto built = build_filter(Policy{}, kTextBegin, kTextEnd, 1001);
     program_ = std::get<std::vector<sock_filter>>(built);
     for (u32 fd = 1001; fd < 1017; fd++) EXPECT_TRUE(traps(__NR_fstat, {fd})) << fd;
-    EXPECT_FALSE(traps(__NR_fstat, {kUsualHiddenFds}));
+    EXPECT_FALSE(traps(__NR_fstat, {u32(kUsualHiddenBase)}));
 }
 
 TEST_F(Filter, NewfstatatTrapsUnlessItMayBeAboutADescriptor) {
