@@ -59,6 +59,11 @@ bool in_runtime(u64 rip) { return rip - (u64)&__executable_start < (u64)(&etext 
 
 void save_context(GuestContext* c, const ucontext_t* uc) {
     memcpy(&c->regs, uc->uc_mcontext.gregs, kRegsBytes);
+    save_xstate(c, uc);
+}
+
+void save_xstate(GuestContext* c, const ucontext_t* uc) {
+    c->xstate_live = false;
     const u8* fp = (const u8*)uc->uc_mcontext.fpregs;
     const SwReserved* sw = (const SwReserved*)(fp + kSwReservedOffset);
     size_t n = sw->magic1 == kXstateMagic1 ? sw->xstate_size : kLegacyBytes;
@@ -72,11 +77,27 @@ void save_context(GuestContext* c, const ucontext_t* uc) {
     }
 }
 
+void save_live_xstate(GuestContext* c) {
+    // Only what is in use is written; what is not keeps its clear bit in the header, and XRSTOR makes it initial.
+    u64* header = (u64*)(c->xsave + kLegacyBytes);
+    header[0] = 0;
+    u32 in_use, high;
+    asm volatile("xgetbv" : "=a"(in_use), "=d"(high) : "c"(1));
+    in_use |= 3;
+    asm volatile("xsave64 %0" : "+m"(*(u8(*)[4096])c->xsave) : "a"(in_use), "d"(high));
+    c->xstate_live = false;
+}
+
 void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) { oc_leave(c, entry); }
 
-void copy_xstate(GuestContext* to, const GuestContext* from) { memcpy(to->xsave, from->xsave, g_xsave_bytes); }
+void copy_xstate(GuestContext* to, GuestContext* from) {
+    if (from->xstate_live) save_live_xstate(from);
+    memcpy(to->xsave, from->xsave, g_xsave_bytes);
+    to->xstate_live = false;
+}
 
 void reset_xstate(GuestContext* c) {
+    c->xstate_live = false;
     memset(c->xsave, 0, g_xsave_bytes);
     *(u16*)c->xsave = kDefaultFpuControl;
     *(u32*)(c->xsave + 24) = kDefaultMxcsr;

@@ -7,6 +7,10 @@
 // Out: oc_resume_guest (trap_x86_64.S) loads everything back and leaves by iretq. The context keeps all state until
 //      the iretq, so a signal that lands in [oc_exit_begin, oc_exit_end) abandons the exit and runs it again.
 //
+// Rewritten sites (rewrite/rewrite.h) come in without a signal: their stub jumps to oc_stub_entry with rcx = the address
+// behind the `syscall`, which stores the general registers and leaves the extended state in the CPU (xstate_live) until
+// the coroutine is switched out or a signal frame wants it.
+//
 // FS and vector registers are always the guest's: the core uses neither (scripts/check-core proves it), so entering
 // costs no FS write. GS is the runtime's: it holds the TrapThread of the kernel thread. The trap itself finds the
 // TrapThread from the alt stack's address, because a guest may change GS without a system call.
@@ -40,6 +44,7 @@ struct GuestContext {
     u64 gs_base;        // the guest's GS base (ARCH_SET_GS); the CPU's GS is the runtime's
     u32 trap_arch;      // AUDIT_ARCH_* of the last trap
     u32 trap_nr;        // number of the last trap
+    bool xstate_live;   // the extended state is in the CPU, not in xsave: entered by a stub, not switched out since
 };
 
 inline constexpr size_t kThreadBlockBytes = 128 * 1024;
@@ -54,9 +59,11 @@ struct TrapThread {
 };
 
 // Offsets used by trap_x86_64.S.
-inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248;
+inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264;
 static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext, xsave) == kOffXsave &&
-              offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase);
+              offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase &&
+              offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
+              offsetof(GuestContext, xstate_live) == kOffLive);
 static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16);
 
 inline TrapThread* trap_thread() {
@@ -86,10 +93,14 @@ long trap_thread_attach(TrapThread* thread);
 bool in_runtime(u64 rip);
 // The interrupted state of a signal frame -> the context.
 void save_context(GuestContext* c, const ucontext_t* uc);
+// The extended state alone.
+void save_xstate(GuestContext* c, const ucontext_t* uc);
+// The extended state from the CPU into the context, where it then is. Only for a context with xstate_live.
+void save_live_xstate(GuestContext* c);
 // From a handler: abandon the frame, run `entry(c)` on the context's runtime stack.
 [[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
 // Copies the xstate of `from` to `to`.
-void copy_xstate(GuestContext* to, const GuestContext* from);
+void copy_xstate(GuestContext* to, GuestContext* from);
 // A clean extended state (all components initial, default mxcsr and x87 control word).
 void reset_xstate(GuestContext* c);
 
@@ -119,8 +130,13 @@ IntrResult oc_syscall_intr_told(long nr, long a, long b, long c, long d, long e,
 // clone(2) whose child starts on another runtime stack in child(argument); returns in the parent only.
 long oc_clone_child(u64 flags, void* stack_top, void* parent_tid, void* child_tid, void (*child)(void*), void* argument);
 
+// Where stubs jump to: the guest's registers as before a system call, rcx = the address behind it.
+extern char oc_stub_entry[];
+
 // Implemented by runtime/syscalls (dispatch.cc) and runtime/signal.
 [[noreturn]] void oc_enter_syscall(GuestContext* c);
+// The same from a stub; returns the context, for oc_resume_guest.
+GuestContext* oc_enter_stub(GuestContext* c);
 [[noreturn]] void oc_exit_loop(GuestContext* c);
 // A SIGSYS that is not a seccomp trap of ours (kill -SYS): treated as any host signal.
 void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc);

@@ -2,22 +2,96 @@
 
     .text
 
+# The entry from a stub: everything is the guest's but rcx, which is where the guest goes on. Nothing is pushed on the guest's
+# stack, and rsp is the context's address for a few instructions: host handlers run on the alt stack.
+    .globl oc_stub_entry
+    .balign 64
+oc_stub_entry:
+    mov %rsp, %r11
+    mov %gs:8, %rsp                     # TrapThread.current
+    mov %r11, 120(%rsp)
+    mov %rcx, 112(%rsp)                 # as the instruction leaves it
+    mov %rcx, 128(%rsp)
+    mov %r8, 0(%rsp)
+    mov %r9, 8(%rsp)
+    mov %r10, 16(%rsp)
+    mov %r12, 32(%rsp)
+    mov %r13, 40(%rsp)
+    mov %r14, 48(%rsp)
+    mov %r15, 56(%rsp)
+    mov %rdi, 64(%rsp)
+    mov %rsi, 72(%rsp)
+    mov %rbp, 80(%rsp)
+    mov %rbx, 88(%rsp)
+    mov %rdx, 96(%rsp)
+    mov %rax, 104(%rsp)
+    mov %eax, 260(%rsp)                 # GuestContext.trap_nr
+    movl $0xc000003e, 256(%rsp)         # .trap_arch = AUDIT_ARCH_X86_64
+    movb $1, 264(%rsp)                  # .xstate_live
+    mov %rsp, %rdi
+    mov 232(%rdi), %rsp                 # .runtime_stack
+    pushfq
+    pop %r11
+    mov %r11, 24(%rdi)
+    mov %r11, 136(%rdi)
+    test $0x400, %r11d
+    jz 1f
+    cld
+1:  xor %ebp, %ebp
+    call oc_enter_stub
+    mov %rax, %rdi
+    jmp oc_resume_guest
+
 # void oc_resume_guest(GuestContext* rdi)
     .globl oc_resume_guest, oc_exit_begin, oc_exit_end, oc_exit_again
-    .balign 16
+    .balign 64
 oc_resume_guest:
 oc_exit_begin:
     cmpl $0, %gs:16                     # TrapThread.latched
     jne oc_exit_again
-    mov 224(%rdi), %rsi                 # GuestContext.xsave
+    cmpb $0, 264(%rdi)                  # GuestContext.xstate_live
+    jne 1f
+    mov 224(%rdi), %rsi                 # .xsave
     mov $-1, %eax
     mov $-1, %edx
     xrstor64 (%rsi)
-    mov 248(%rdi), %rax                 # GuestContext.gs_base: set by few guests; handlers find the thread without GS
+1:  mov 128(%rdi), %rcx
+    cmp 112(%rdi), %rcx                 # behind a system call rcx is rip: a jump can do it
+    jne 2f
+    cmpq $0, 248(%rdi)                  # .gs_base
+    jne 2f
+    mov 136(%rdi), %edx
+    mov %edx, %eax
+    and $~0x8d5, %eax                   # but for OF SF ZF AF PF CF the flags must be what they are now
+    cmp $0x202, %eax
+    jne 2f
+    mov %dl, %ah
+    shr $11, %edx
+    and $1, %edx
+    mov %dl, %al
+    add $0x7f, %al                      # OF
+    sahf                                # SF ZF AF PF CF
+    mov 0(%rdi), %r8
+    mov 8(%rdi), %r9
+    mov 16(%rdi), %r10
+    mov 24(%rdi), %r11
+    mov 32(%rdi), %r12
+    mov 40(%rdi), %r13
+    mov 48(%rdi), %r14
+    mov 56(%rdi), %r15
+    mov 72(%rdi), %rsi
+    mov 80(%rdi), %rbp
+    mov 88(%rdi), %rbx
+    mov 96(%rdi), %rdx
+    mov 104(%rdi), %rax
+    mov 120(%rdi), %rsp
+    mov 64(%rdi), %rdi
+    jmp *%rcx
+2:  mov 248(%rdi), %rax                 # .gs_base: set by few guests; handlers find the thread without GS
     test %rax, %rax
-    jz 1f
+    jz 3f
     wrgsbase %rax
-1:  mov 0(%rdi), %r8
+3:  mov 0(%rdi), %r8
     mov 8(%rdi), %r9
     mov 16(%rdi), %r10
     mov 24(%rdi), %r11

@@ -13,6 +13,7 @@
 #include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "seccomp/install.h"
+#include "seccomp/rewrite/rewrite.h"
 
 namespace ocrun {
 
@@ -36,6 +37,17 @@ void first_entry(Coroutine* c) {
     pages_free((void*)g_block.bytes, g_block.size);
     oc_exit_loop(c);
 }
+
+// Code may be written while nobody else runs guest code. A child that shares this memory cannot be held.
+bool hold_others() {
+    if (g_direct_children.load(std::memory_order_seq_cst)) return false;
+    if (g_multi) world_stop();
+    return true;
+}
+void let_others_go() {
+    if (g_multi) world_go();
+}
+void want_sigill() { signal_want(signal_bit(SIGILL)); }
 
 }  // namespace
 
@@ -97,6 +109,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     r = trap_install_sigsys();
     OC_CHECK(r == 0);
     dump_init();
+    rewrite_init({hold_others, let_others_go, want_sigill}, q.policy->rewrite);
 
     r = set_process_identity(image, stack, q.comm);
     if (r) {

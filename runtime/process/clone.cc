@@ -18,6 +18,7 @@
 namespace ocrun {
 
 u32 g_pid;
+std::atomic<u32> g_direct_children{0};
 
 namespace {
 
@@ -29,7 +30,7 @@ Shared* g_shared;
 // include/uapi/linux/sched.h; clone3 only.
 constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33;
 
-void copy_identity(Coroutine* to, const Coroutine* from) {
+void copy_identity(Coroutine* to, Coroutine* from) {
     to->regs = from->regs;
     copy_xstate(to, from);
     to->gs_base = from->gs_base;
@@ -91,6 +92,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     // kernel thread does.
     c->clear_child_tid = q.flags & CLONE_CHILD_CLEARTID ? q.child_tid : 0;
     c->robust_head = 0;
+    g_direct_children.store(0, std::memory_order_relaxed);
     g_tid_left = 0;
     g_tid_lock.reset();
     coroutine_pool_after_fork(c);
@@ -196,6 +198,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     // `start` is read before a CLONE_VFORK parent goes on; another flavour needs a copy that stays.
     DirectStart* stays = (DirectStart*)(c->runtime_stack - sizeof(DirectStart));
     *stays = start;
+    g_direct_children.fetch_add(1, std::memory_order_seq_cst);
     if (q.flags & CLONE_VFORK) worker_away(true);
     long r = oc_clone_child(flags | q.exit_signal, (void*)((u64)stays & ~15ul), (void*)pidfd_or_parent, (void*)q.child_tid,
                             direct_child_main, stays);
@@ -207,6 +210,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
             if (s.start) pages_free(s.start, s.bytes);
         coroutine_free(c);
         kthread_free(t);
+        g_direct_children.fetch_sub(1, std::memory_order_seq_cst);
     }
     host_set_mask(mine);
     return r;

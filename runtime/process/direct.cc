@@ -19,8 +19,8 @@ namespace ocrun {
 
 namespace {
 
-// Handlers for these are always ours (signal/actions.cc).
-constexpr u64 kAlwaysOurs = signal_bit(SIGSYS) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(kInternalSignal);
+// Handlers for these are always ours (signal/actions.cc); SIGILL because of rewritten windows (seccomp/rewrite/plan.h).
+constexpr u64 kAlwaysOurs = signal_bit(SIGILL) | signal_bit(SIGSYS) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(kInternalSignal);
 
 // Calls that no handler's SA_RESTART repeats (signal(7)).
 bool never_restarts(u32 nr) {

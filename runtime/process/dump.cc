@@ -11,6 +11,7 @@
 #include "runtime/base/text.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
+#include "seccomp/rewrite/rewrite.h"
 #include "seccomp/syscall_table.h"
 
 namespace ocrun {
@@ -119,6 +120,10 @@ void dump_coroutines(int fd) {
     TextBuffer<256> head;
     head.add("ocrun: process ").dec(g_pid).add(g_multi ? ", threads as coroutines: " : ", one thread: ").dec(i64(registry().size()));
     head.add(", shared pending ").hex(g_shared_pending_bits.load(std::memory_order_relaxed)).add(", system calls ").dec(i64(g_trap_count)).add("\n");
+    if (!tell(fd, head)) return;
+    RewriteCounts sites = rewrite_counts();
+    head.clear();
+    head.add("ocrun: call sites rewritten ").dec(i64(sites.rewritten)).add(" (windows ").dec(i64(sites.windows)).add("), left to the trap ").dec(i64(sites.refused)).add("\n");
     if (!tell(fd, head)) return;
     u32 n = 0;
     for (Coroutine& c : registry()) {

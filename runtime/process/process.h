@@ -12,6 +12,8 @@
 namespace ocrun {
 
 extern u32 g_pid;
+// Children that run in this memory outside of the scheduler (vfork, CLONE_VM), as far as it is known that they may.
+extern std::atomic<u32> g_direct_children;
 
 struct CloneRequest {
     u64 flags;  // without the exit signal

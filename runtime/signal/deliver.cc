@@ -72,6 +72,7 @@ bool push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& action)
     u64 at = ((fp - sizeof(Frame)) & ~15ul) - 8;
     // Overflowing the alternate stack is a fault, not a scribble below it.
     if ((use_alt || nested) && !on_alt_stack(c, at) && (nested || use_alt)) return false;
+    if (c->xstate_live) save_live_xstate(c);
     if (!push_xstate(c, fp)) return false;
 
     Frame f;
@@ -347,6 +348,7 @@ bool restore_xstate(Coroutine* c, u64 fp) {
         reset_xstate(c);
         return true;
     }
+    c->xstate_live = false;
     if (copy_from_guest(c->xsave, (void*)fp, kLegacyBytes)) return false;
     struct {
         u32 magic1, extended_size;

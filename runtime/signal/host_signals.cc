@@ -13,6 +13,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/sched/workers.h"
+#include "seccomp/rewrite/rewrite.h"
 
 namespace ocrun {
 
@@ -55,6 +56,12 @@ void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
 // A guest's signal that the kernel gave to a helper, which can block neither signal 64 nor those of faults.
 void forward(siginfo_t info) {
     sys(__NR_rt_tgsigqueueinfo, sys(__NR_getpid), worker_at(0)->tid, info.si_signo, &info);
+}
+
+// A stub's address is none that the guest may see: it was about to do what stands at the address of the original.
+void save_guest(GuestContext* c, const ucontext_t* uc) {
+    save_context(c, uc);
+    c->regs.rip = rewrite_guest_rip(c->regs.rip);
 }
 
 void after_guest_signal(GuestContext* g) {
@@ -104,6 +111,11 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     }
 
     if (kernel_fault(sig, info)) {
+        // The second instruction of a window that became a jump: its copy goes on.
+        if (u64 copy = sig == SIGILL ? rewrite_punned_copy(rip) : 0) {
+            regs[REG_RIP] = (greg_t)copy;
+            return;
+        }
         if (within(rip, oc_copy_begin, oc_copy_end)) {
             regs[REG_RIP] = (greg_t)oc_copy_fault;
             return;
@@ -121,7 +133,10 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
             host_set_action(sig, false, false, 0);
             return;
         }
-        if (!exiting) save_context(c, uc);
+        if (!exiting)
+            save_guest(c, uc);
+        else if (c->xstate_live)
+            save_xstate(c, uc);
         memcpy(c->fault_info, info, sizeof *info);
         leave_handler(c, after_guest_fault);
     }
@@ -157,7 +172,7 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     if (!in_rt) {
         if (t->kind == ThreadKind::offload) return;
         GuestContext* c = t->current;
-        save_context(c, uc);
+        save_guest(c, uc);
         leave_handler(c, after_guest_signal);
     }
     if (within(rip, oc_exit_begin, oc_exit_end)) {

@@ -2,11 +2,9 @@
 #include "runtime/sync/futex.h"
 
 #include <asm/errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 
+#include "runtime/base/mappings.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 
@@ -101,64 +99,6 @@ struct LockPair {
     }
     Bucket *first, *second;
 };
-
-// Linux 6.11: the mapping that covers an address (include/uapi/linux/fs.h, PROCMAP_QUERY).
-struct ProcmapQuery {
-    u64 size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
-    u32 dev_major, dev_minor, vma_name_size, build_id_size;
-    u64 vma_name_addr, build_id_addr;
-};
-constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
-constexpr u64 kVmaShared = 8;
-
-bool mapping_is_shared_by_text(long fd, u64 address) {
-    char line[4096 + 128];
-    size_t have = 0;
-    for (;;) {
-        long n = sys(__NR_read, fd, line + have, sizeof line - have);
-        if (n <= 0) return false;
-        have += size_t(n);
-        size_t start = 0;
-        for (size_t i = 0; i < have; i++) {
-            if (line[i] != '\n') continue;
-            u64 bounds[2] = {0, 0};
-            const char* p = line + start;
-            for (int k = 0; k < 2; k++, p++)
-                for (; (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f'); p++)
-                    bounds[k] = bounds[k] * 16 + u64(*p <= '9' ? *p - '0' : *p - 'a' + 10);
-            if (address >= bounds[0] && address < bounds[1]) return p[3] == 's';
-            start = i + 1;
-        }
-        if (start == 0 && have == sizeof line) return false;
-        memmove(line, line + start, have - start);
-        have -= start;
-    }
-}
-
-// No descriptor to spare, no /proc: mremap duplicates a mapping when the old size is 0, but only a shared one; any other is
-// EINVAL before anything else is looked at (mm/mremap.c, check_prep_vma). Not the first choice: the kernel logs the first
-// refusal, and the copy takes the mappings' lock for writing.
-bool mapping_is_shared_by_mremap(u64 address) {
-    long copy = sys(__NR_mremap, page_down(address), 0, kPageBytes, MREMAP_MAYMOVE);
-    if (copy == -EINVAL || copy == -EFAULT) return false;
-    if (!is_error(copy)) sys(__NR_munmap, copy, kPageBytes);
-    return true;
-}
-
-bool mapping_is_shared(u64 address) {
-    long fd = sys(__NR_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    if (is_error(fd)) return mapping_is_shared_by_mremap(address);
-    ProcmapQuery q{};
-    q.size = sizeof q;
-    q.query_addr = address;
-    bool shared;
-    if (!is_error(sys(__NR_ioctl, fd, kProcmapQuery, &q)))
-        shared = q.vma_flags & kVmaShared;
-    else
-        shared = mapping_is_shared_by_text(fd, address);
-    sys(__NR_close, fd);
-    return shared;
-}
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/syscalls/call.h"
+#include "seccomp/rewrite/rewrite.h"
 #include "seccomp/syscall_table.h"
 
 namespace ocrun {
@@ -53,6 +54,11 @@ void sleep_for(Coroutine* c, u64 ns) {
     }
 }
 
+bool may_be_native(u32 nr) {
+    const SyscallRow* row = syscall_row(nr);
+    return !row || row->hook != Hook::required;
+}
+
 long run(Call& call) {
     Coroutine* c = call.c;
     if (__builtin_expect(c->trap_arch != AUDIT_ARCH_X86_64, 0)) {
@@ -81,6 +87,10 @@ long run(Call& call) {
             // Identity, hidden descriptors, SIGPIPE and so on are the handler's; it leaves what may block to a helper
             // (wants_helper in io_wait.cc, blocking_call).
             r = handler == h_generic && g_multi ? blocking_call(call, kRestartSys, "offloaded call") : handler(call);
+            break;
+        case Action::native:
+            // Here by a rewritten site only; what must be seen here is seen all the same (trap_of).
+            r = may_be_native(call.nr) ? native(call) : handler(call);
             break;
         default:
             r = handler(call);
@@ -130,20 +140,10 @@ void dispatch_init() {
 #undef OC_SYSCALL
 }
 
-extern "C" void oc_enter_syscall(GuestContext* g) {
-    Coroutine* c = static_cast<Coroutine*>(g);
-    c->restart = 0;
-    if (c->trap_nr == __NR_rt_sigreturn && c->trap_arch == AUDIT_ARCH_X86_64) {
-        c->restart_deadline_ns = 0;
-        signal_return(c);
-    } else {
-        run_and_store(c, c->trap_nr);
-    }
-    oc_exit_loop(c);
-}
+namespace {
 
-extern "C" void oc_exit_loop(GuestContext* g) {
-    Coroutine* c = static_cast<Coroutine*>(g);
+// Until nothing is left to do before the guest goes on.
+void finish_call(Coroutine* c) {
     for (;;) {
         KThread* t = this_thread();
         if (!c->direct) {
@@ -193,7 +193,37 @@ extern "C" void oc_exit_loop(GuestContext* g) {
     c->iret[2] = c->regs.eflags;
     c->iret[3] = c->regs.rsp;
     c->iret[4] = 0x2b;
-    oc_resume_guest(c);
+}
+
+void enter(Coroutine* c) {
+    c->restart = 0;
+    if (__builtin_expect(c->trap_nr == __NR_rt_sigreturn, 0) && c->trap_arch == AUDIT_ARCH_X86_64) {
+        c->restart_deadline_ns = 0;
+        signal_return(c);
+    } else {
+        run_and_store(c, c->trap_nr);
+    }
+}
+
+}  // namespace
+
+extern "C" void oc_exit_loop(GuestContext* g) {
+    finish_call(static_cast<Coroutine*>(g));
+    oc_resume_guest(g);
+}
+
+extern "C" void oc_enter_syscall(GuestContext* g) {
+    Coroutine* c = static_cast<Coroutine*>(g);
+    if (!c->direct && c->trap_arch == AUDIT_ARCH_X86_64) rewrite_saw_trap(c->regs.rip - 2, c->trap_nr);
+    enter(c);
+    oc_exit_loop(c);
+}
+
+extern "C" GuestContext* oc_enter_stub(GuestContext* g) {
+    Coroutine* c = static_cast<Coroutine*>(g);
+    enter(c);
+    finish_call(c);
+    return c;
 }
 
 long blocking_native(Call& call, long interrupted) {

@@ -11,6 +11,7 @@
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "runtime/syscalls/call.h"
+#include "seccomp/rewrite/rewrite.h"
 
 namespace ocrun {
 
@@ -66,6 +67,7 @@ long h_arch_prctl(Call& call) {
         case ARCH_SET_GS:
             if (call.a[1] >= 1ul << 47) return -EPERM;
             call.c->gs_base = call.a[1];
+            rewrite_disable();  // stubs find the runtime by GS; the trap needs no GS
             return 0;
         case ARCH_GET_GS:
             return put_guest((void*)call.a[1], call.c->gs_base);
