@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # run_guests.py - runs every guest program natively and then under ocrun in every configuration; both must say the same.
 """
-tests/run_guests.py [-j N] [--repeat N] [--native] [--list] [--configs A,B] [--build DIR] [-v] [NAME…]
+tests/run_guests.py [-j N] [--repeat N] [--native] [--list] [--configs A,B|all] [--build DIR] [-v] [NAME…]
 
 NAME is a part of a guest's name or folder (`signals/`, `futex`); several are or-ed. Directives of a guest, on one or more
 leading lines `// TEST: key=value …` (a value with blanks is written in double quotes):
@@ -14,7 +14,7 @@ leading lines `// TEST: key=value …` (a value with blanks is written in double
   ocrun="OPTIONS"     further options of ocrun (then the native run is skipped: native=skip is implied)
   native=skip         there is nothing to compare with: the run under ocrun must end with `status`
   native-differs=WHY  output may differ from the native one; both must still end with `status`
-  needs=A,B           root; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
+  needs=A,B           root; second-worker; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
   serial=yes          not beside other guests (it measures the machine)
   link=, std=, libs=  how it is built (tests/guests/CMakeLists.txt)
 
@@ -28,12 +28,21 @@ from harness import ROOT, Tally, base_environment, run_process, show, status_tex
 
 GUESTS = ROOT / "tests" / "guests"
 
-# Every configuration a guest must pass in: name -> options of ocrun. The one list to extend.
+# Every configuration a guest must pass in: name -> options of ocrun. The one list to extend. Workers x back ends; `auto` is
+# io_uring wherever the kernel gives it, `epoll` is helper threads.
 CONFIGS = {
     "w1": ["-w", "1"],
     "w2": ["-w", "2"],
     "w8": ["-w", "8"],
+    "w1-epoll": ["-w", "1", "--io-backend", "epoll"],
+    "w2-epoll": ["-w", "2", "--io-backend", "epoll"],
+    "w8-epoll": ["-w", "8", "--io-backend", "epoll"],
+    "w1-trap": ["-w", "1", "--no-rewrite"],
+    "w2-trap": ["-w", "2", "--no-rewrite"],
+    "w8-epoll-trap": ["-w", "8", "--io-backend", "epoll", "--no-rewrite"],
 }
+# What runs when nothing is said: each number of workers and each back end once, in about a minute on two processors.
+DEFAULT_CONFIGS = ["w1", "w2", "w8-epoll"]
 
 # What ocrun can do by now; a guest that `needs=` something else is skipped.
 FEATURES = {"guest-seccomp", "policy", "preemption"}
@@ -134,11 +143,14 @@ def complaint(guest, outcome, native):
     return text
 
 
-def missing_need(guest):
+def missing_need(guest, config):
     for need in filter(None, guest.keys.get("needs", "").split(",")):
         if need == "root":
             if os.geteuid() != 0:
                 return "needs root"
+        elif need == "second-worker":
+            if CONFIGS[config][1] == "1":
+                return "needs a second worker: the only one is suspended by vfork"
         elif need not in FEATURES:
             return f"needs {need}, which ocrun does not have yet"
     return None
@@ -154,9 +166,8 @@ def test(guest, options, tally):
         for config in ["native"] + configs:
             tally.report("skip" if guest.link == "musl" else "fail", guest.title, config, "not built")
         return
-    lacks = missing_need(guest)
     native = None
-    if guest.native and not (lacks == "needs root"):
+    if guest.native and not ("root" in guest.keys.get("needs", "").split(",") and os.geteuid() != 0):
         began = time.monotonic()
         native = run(guest, command, None, timeout)
         bad = complaint(guest, native, None)
@@ -166,6 +177,7 @@ def test(guest, options, tally):
                 tally.report("fail", guest.title, config, "the native run failed")
             return
     for config in configs:
+        lacks = missing_need(guest, config)
         if lacks:
             tally.report("skip", guest.title, config, lacks)
             continue
@@ -183,11 +195,13 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--native", action="store_true", help="only the native runs")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--configs", default=",".join(CONFIGS))
+    parser.add_argument("--configs", default=",".join(DEFAULT_CONFIGS), help="a list, or all")
     parser.add_argument("--build", default=str(ROOT / "build"))
     parser.add_argument("--slower", type=float, default=1.0, help="multiplies every time-out")
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args()
+    if options.configs == "all":
+        options.configs = ",".join(CONFIGS)
     options.configs = [c for c in options.configs.split(",") if c]
     unknown = [c for c in options.configs if c not in CONFIGS]
     if unknown:

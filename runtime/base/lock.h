@@ -7,7 +7,7 @@
 // Order, outermost first:
 //   signals (g_signal_lock)
 //   one of: futex buckets (a pair by address, sync/futex.cc) | a descriptor's state, then the opening of the epoll
-//           instance (io/readiness.cc) | timers | offload
+//           instance (io/readiness.cc) | timers | offload, then ring
 //   registry (g_registry_lock)
 //   run queues (a worker's run_lock, the inject queue), which a wake takes under any of them
 // Thread ids, slot pool, descriptor leaves, waiting calls and named comm files are leaves: no lock is taken inside.

@@ -11,3 +11,23 @@
 #ifndef SECCOMP_RET_USER_NOTIF
 #define SECCOMP_RET_USER_NOTIF 0x7fc00000U
 #endif
+
+// Linux 6.5 to 6.7, include/uapi/linux/io_uring.h
+#ifndef IORING_SETUP_NO_MMAP
+#define IORING_SETUP_NO_MMAP (1U << 14)
+#define IORING_SETUP_REGISTERED_FD_ONLY (1U << 15)
+#define IORING_REGISTER_USE_REGISTERED_RING (1U << 31)
+#endif
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16)
+#endif
+#ifndef IORING_ENTER_REGISTERED_RING
+#define IORING_ENTER_REGISTERED_RING (1U << 4)
+#endif
+// Opcodes are an enum there: no #ifdef can tell, so they have names of their own.
+#define OC_IORING_OP_WAITID 50
+#define OC_IORING_OP_FUTEX_WAIT 51
+#define OC_IORING_OP_FUTEX_WAITV 53
+#ifndef FUTEX2_SIZE_U32
+#define FUTEX2_SIZE_U32 0x02  // Linux 6.7, include/uapi/linux/futex.h
+#endif

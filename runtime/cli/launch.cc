@@ -14,6 +14,7 @@
 #include "runtime/base/text.h"
 #include "runtime/cli/commands.h"
 #include "runtime/host/handoff.h"
+#include "runtime/io/ring.h"
 #include "seccomp/filter.h"
 #include "seccomp/hooks.h"
 #include "seccomp/syscall_table.h"
@@ -97,7 +98,11 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
         return kExitOwnFailure;
     }
     if (policy.io.backend == IoBackend::io_uring)
-        complain("io_uring is not there yet: calls complete by epoll and helper threads");
+        if (long wrong = ring_probe(); wrong) {
+            complain(std::string("io_uring was asked for, but the kernel gives no ring (") + strerror(int(-wrong)) +
+                     "): Linux 6.6 or newer is needed, and permission");
+            return kExitOwnFailure;
+        }
     fflush(nullptr);
     return launch_program({start, options.first_arg, &policy, filter_for, libc_leftovers(), g_outer_no_new_privs});
 }

@@ -65,7 +65,7 @@ int run_program(const ProcessStart& start) {
         ->check(CLI::Range(0u, kMostWorkers))
         ->type_name("N");
     app.add_flag("--no-rewrite", options.no_rewrite, "never rewrite system call sites: every hooked call traps");
-    app.add_option("--io-backend", options.io_backend, "how calls complete: auto, io_uring or epoll")
+    app.add_option("--io-backend", options.io_backend, "what waits without readiness: io_uring, epoll (helper threads) or auto")
         ->check(CLI::IsMember({"auto", "io_uring", "epoll"}))
         ->type_name("NAME");
     app.footer("Exit status: the program's own; 125 ocrun itself failed, 126 not executable, 127 not found.\n"

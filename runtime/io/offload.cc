@@ -8,6 +8,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/io/ring.h"
 #include "runtime/sched/workers.h"
 #include "runtime/signal/signals.h"
 
@@ -48,10 +49,7 @@ void finish(OffloadJob* job, long result) {
 
 void helper_main(void* argument) {
     KThread* t = (KThread*)argument;
-    trap_thread_attach(t);
-    t->tid = u32(sys(__NR_gettid));
-    sys(__NR_prctl, PR_SET_NAME, "ocrun-offload");
-    u32 seen = t->schedule_count;  // the generation at creation: credentials are inherited
+    u32 seen = helper_thread_begins(t, "ocrun-offload");
     for (;;) {
         t->latched.store(0, std::memory_order_seq_cst);
         everywhere_catch_up(&seen);
@@ -91,19 +89,8 @@ void helper_main(void* argument) {
 
 // g_lock held.
 void start_helper() {
-    KThread* t = kthread_alloc(ThreadKind::offload);
+    KThread* t = helper_thread_start(helper_main);
     if (!t) return;
-    t->schedule_count = everywhere_generation();
-    u64 all = ~kHostNeverBlocked, old = 0;
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
-    long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, kthread_stack_top(t),
-                              nullptr, nullptr, helper_main, t);
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &old, nullptr, 8);
-    if (is_error(tid)) {
-        kthread_free(t);
-        return;
-    }
-    t->tid = u32(tid);
     t->next_idle = g_all;
     g_all = t;
     g_threads++;
@@ -115,6 +102,30 @@ namespace {
 u32 everywhere_begin();
 void everywhere_end();
 }  // namespace
+
+KThread* helper_thread_start(void (*main)(void*)) {
+    KThread* t = kthread_alloc(ThreadKind::offload);
+    if (!t) return nullptr;
+    t->schedule_count = everywhere_generation();
+    u64 all = ~kHostNeverBlocked, old = 0;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+    long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, kthread_stack_top(t),
+                              nullptr, nullptr, main, t);
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &old, nullptr, 8);
+    if (is_error(tid)) {
+        kthread_free(t);
+        return nullptr;
+    }
+    t->tid = u32(tid);
+    return t;
+}
+
+u32 helper_thread_begins(KThread* t, const char* name) {
+    trap_thread_attach(t);
+    t->tid = u32(sys(__NR_gettid));
+    sys(__NR_prctl, PR_SET_NAME, name);
+    return t->schedule_count;  // the generation at creation: credentials are inherited
+}
 
 void offload_init(u32 threads_max) {
     g_everywhere_helpers = {everywhere_begin, everywhere_end};
@@ -181,10 +192,11 @@ namespace {
 
 u32 everywhere_begin() {
     g_lock.lock();
-    return g_threads;
+    return g_threads + ring_everywhere_begin();
 }
 
 void everywhere_end() {
+    ring_everywhere_end();
     g_posted.fetch_add(1, std::memory_order_release);
     for (KThread* t = g_all; t; t = t->next_idle) worker_kick(t);
     g_lock.unlock();

@@ -13,4 +13,10 @@ void offload_init(u32 threads_max);
 long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what);
 void offload_after_fork();
 
+// A kernel thread beside the workers that runs main(its KThread) and never returns; nullptr when the kernel refuses. The
+// caller holds the lock that keeps its number from changing during `everywhere` (sched/workers.h).
+KThread* helper_thread_start(void (*main)(void*));
+// Its first act. Returns what everywhere_catch_up shall be told.
+u32 helper_thread_begins(KThread* t, const char* name);
+
 }  // namespace ocrun

@@ -127,6 +127,11 @@ u32 fd_sequence(int fd) {
     return state ? state->sequence.load(std::memory_order_acquire) : 0;
 }
 
+bool fd_registered(int fd) {
+    FdState* state = find(fd);
+    return state && state->registered;
+}
+
 long fd_link(FdWaiter* w, u32 seen) {
     w->linked = false;
     FdState* state = find_or_make(w->fd);

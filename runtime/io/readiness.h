@@ -21,6 +21,9 @@ struct FdWaiter {
 // Changes with every event on the descriptor.
 u32 fd_sequence(int fd);
 
+// A call has waited for this descriptor since its number got its present meaning.
+bool fd_registered(int fd);
+
 // Waits for `events` on fd. Returns 0 and the reason in *why (woken, timeout, signal); -EPERM when the descriptor has no
 // readiness (regular files, directories), -EBADF and others from epoll_ctl.
 long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeReason* why);

@@ -8,6 +8,7 @@
 #include "runtime/host/elf_image.h"
 #include "runtime/host/identity.h"
 #include "runtime/io/readiness.h"
+#include "runtime/io/ring.h"
 #include "runtime/process/dump.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
@@ -104,6 +105,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     futex_init();
     scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle, signals_worker_starts}, worker);
     workers_init(worker, q.policy->scheduler.workers, preempt_start);
+    ring_init(q.policy->io.backend, q.policy->io.offload_threads_max);
     offload_init(q.policy->io.offload_threads_max);
     signals_init();
     r = trap_install_sigsys();

@@ -7,6 +7,7 @@
 #include "runtime/base/text.h"
 #include "runtime/host/handoff.h"
 #include "runtime/io/readiness.h"
+#include "runtime/io/ring.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
@@ -107,6 +108,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     futex_after_fork();
     readiness_after_fork(q.flags & CLONE_FILES);
     offload_after_fork();
+    ring_after_fork();
     signals_after_fork(c);
     if (q.stack) c->regs.rsp = q.stack;
     if (q.flags & CLONE_SETTLS) write_fs_base(q.tls);

@@ -15,6 +15,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/io/ring.h"
 #include "runtime/syscalls/io_wait.h"
 #include "runtime/syscalls/proc_self.h"
 
@@ -77,6 +78,28 @@ long try_transfer(u32 nr, int fd, const Transfer& t, u64 done) {
     return sys(nr, fd, t.v.data(), t.v.size(), at, 0, t.flags | RWF_NOWAIT);
 }
 
+// What is not in the page cache: by the ring, else by a helper. A signal does not end it, as natively. At the file's own
+// position the ring only fetches the bytes, into the guest's buffer and so into the page cache: which of two readers moves
+// the position, and by how much, is then the kernel's decision in one try.
+long read_cold(Coroutine* c, int fd, const Transfer& t, u64 done) {
+    Call plain = plain_call(c, __NR_preadv2, fd, t, done);
+    i64 at = i64(plain.a[3]);
+    if (!wants_helper(plain)) {
+        i64 from = at < 0 ? sys(__NR_lseek, fd, 0, SEEK_CUR) : at;
+        long r = from < 0 ? kNoRing : ring_call(c, ring_readv(fd, t.v.data(), t.v.size(), from, t.flags), kNever, false, "file", u64(fd));
+        if (r != kNoRing && at >= 0) return r;
+        if (r > 0) r = try_transfer(__NR_preadv2, fd, t, done);
+        if (r > 0) return r;
+    }
+    return blocking_call(plain, kRestartSys, "file");
+}
+
+// Files and block devices: their reads wait for the disk only. (The table of registrations says no about what epoll takes.)
+bool waits_for_disk(int fd) {
+    struct stat st;
+    return !fd_registered(fd) && !is_error(sys(__NR_fstat, fd, &st)) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
 // A short read of a file: the kernel gave what was in the page cache. Natively only the end of the file is short.
 long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     struct stat st;
@@ -86,7 +109,7 @@ long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     u64 done = u64(got);
     for (long r = got; r > 0 && t.v.advance(u64(r)) && t.v.size(); done += u64(r)) {
         r = try_transfer(__NR_preadv2, fd, t, done);
-        if (r == -EAGAIN) r = offload_call(c, __NR_preadv2, plain_call(c, __NR_preadv2, fd, t, done).a, "file");
+        if (r == -EAGAIN) r = read_cold(c, fd, t, done);
         if (r <= 0) break;
     }
     return long(done);
@@ -106,6 +129,10 @@ long do_read(Call& call, Transfer& t) {
         if (r == kLookAgain) continue;
         if (r == -EINTR) return w.interrupted();
         if (r != -EAGAIN) return r;
+        if (waits_for_disk(w.fd())) {
+            r = read_cold(c, w.fd(), t, 0);
+            return r > 0 && u64(r) < t.v.total() ? read_rest(c, w.fd(), t, r) : r;
+        }
         r = w.block();
         if (r == 0) continue;
         if (r == kNonBlocking) return native(call);
@@ -354,11 +381,23 @@ long h_copy_file_range(Call& call) {
     return raise_write_signal(call.c, blocking_call(call, kRestartSys, "copy_file_range"));
 }
 
-long h_fsync(Call& call) {
+namespace {
+
+long sync_file(Call& call, bool data_only) {
+    if (g_multi && !wants_helper(call)) {
+        long r = ring_call(call.c, ring_fsync(int(call.a[0]), data_only), kNever, false, "fsync", call.a[0]);
+        if (r != kNoRing) return r;
+    }
     return blocking_call(call, kRestartSys, "fsync");
 }
+
+}  // namespace
+
+long h_fsync(Call& call) {
+    return sync_file(call, false);
+}
 long h_fdatasync(Call& call) {
-    return blocking_call(call, kRestartSys, "fdatasync");
+    return sync_file(call, true);
 }
 
 // ---- locks, duplicates, terminals

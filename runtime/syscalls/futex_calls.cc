@@ -4,8 +4,9 @@
 #include <time.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/io/ring.h"
 #include "runtime/sync/futex.h"
-#include "runtime/syscalls/call.h"
+#include "runtime/syscalls/io_wait.h"
 
 namespace ocrun {
 
@@ -27,9 +28,29 @@ u64 absolute_deadline(const Timespec64& t, bool realtime) {
     return at > wall ? now + (at - wall) : 0;
 }
 
-// The kernel's own table: shared words, and operations that are only meaningful there.
-long in_kernel(Call& call, bool waits, long interrupted) {
-    return waits ? blocking_call(call, interrupted, "shared futex") : native(call);
+// A wait in the kernel's own table, for words in shared memory: by the ring, else by a helper. `relative`: the helper's call
+// takes the time that is left (FUTEX_WAIT).
+long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
+    Coroutine* c = call.c;
+    bool ring = !wants_helper(call);
+    for (;;) {
+        long r = ring ? ring_call(c, op, deadline, true, "shared futex", call.a[0]) : kNoRing;
+        if (r == kNoRing) {
+            ring = false;
+            Call rest = call;
+            Timespec64 left;
+            if (relative && deadline != kNever) {
+                left = remaining(deadline);
+                rest.a[3] = u64(&left);
+            }
+            r = offload_call(c, rest.nr, rest.a, "shared futex");
+        }
+        if (r != -EINTR) return r;
+        if (!signal_pending(c)) continue;
+        if (deadline == kNever) return kRestartSys;
+        if (relative) c->restart_deadline_ns = deadline;
+        return kRestartRestartBlock;
+    }
 }
 
 }  // namespace
@@ -69,7 +90,6 @@ long h_futex(Call& call) {
     switch (command) {
         case FUTEX_WAIT:
         case FUTEX_WAIT_BITSET: {
-            if (futex_is_shared(address, op)) return in_kernel(call, true, call.a[3] ? kRestartRestartBlock : kRestartSys);
             u64 deadline = kNever;
             if (call.a[3]) {
                 Timespec64 t;
@@ -80,8 +100,11 @@ long h_futex(Call& call) {
                 else
                     deadline = absolute_deadline(t, realtime);
             }
+            u32 bitset = command == FUTEX_WAIT ? ~0u : u32(call.a[5]);
+            if (futex_is_shared(address, op))
+                return wait_in_kernel(call, ring_futex_wait(address, value, bitset), deadline, command == FUTEX_WAIT);
             for (;;) {
-                long r = futex_wait(c, address, value, command == FUTEX_WAIT ? ~0u : u32(call.a[5]), deadline);
+                long r = futex_wait(c, address, value, bitset, deadline);
                 if (r != -EINTR) return r;
                 if (!signal_pending(c)) continue;
                 if (deadline == kNever) return kRestartSys;
@@ -145,11 +168,12 @@ long h_futex_waitv(Call& call) {
     u32 n = u32(call.a[1]);
     if (call.a[2] || !n || n > FUTEX_WAITV_MAX) return -EINVAL;
     FutexWaitV words[FUTEX_WAITV_MAX];
+    bool shared = false;
     for (u32 i = 0; i < n; i++) {
         Entry e;
         if (get_guest(&e, (void*)(call.a[0] + i * sizeof e))) return -EFAULT;
         if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32)) return -EINVAL;
-        if (futex_is_shared(e.address, e.flags & FUTEX_PRIVATE_FLAG)) return blocking_call(call, kRestartSys, "shared futex");
+        shared |= futex_is_shared(e.address, e.flags & FUTEX_PRIVATE_FLAG);
         words[i] = {e.address, u32(e.value)};
     }
     u64 deadline = kNever;
@@ -159,6 +183,7 @@ long h_futex_waitv(Call& call) {
         if (!valid(t)) return -EINVAL;
         deadline = absolute_deadline(t, call.a[4] == CLOCK_REALTIME);
     }
+    if (shared) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
     long r = futex_wait_many(call.c, words, n, deadline);
     return r == -EINTR ? kRestartSys : r;
 }

@@ -9,6 +9,7 @@
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
 #include "runtime/io/readiness.h"
+#include "runtime/io/ring.h"
 #include "runtime/process/process.h"
 #include "runtime/syscalls/call.h"
 
@@ -26,6 +27,16 @@ CloneRequest from_clone(const Call& call) {
     q.child_tid = call.a[3];
     q.tls = call.a[4];
     return q;
+}
+
+// Parks until there is something that a waitid with these options would report. 0: look again; a restart code; kNoRing.
+long wait_for_child(Coroutine* c, int which, i64 id, u32 options) {
+    // The ring's thread has no children of its own.
+    if (options & __WNOTHREAD) return kNoRing;
+    // Looking is left to the caller: only it can fill in the rusage, and another thread may be quicker.
+    long r = ring_call(c, ring_waitid(which, id, options | WNOWAIT), kNever, true, "child", u64(id));
+    if (r == kNoRing) return r;
+    return r == -EINTR && signal_pending(c) ? kRestartSys : 0;
 }
 
 // A pidfd of one child beyond the runtime's own numbers, where no program counts on the next free one; or -errno (kernels
@@ -128,6 +139,12 @@ long h_wait4(Call& call) {
         now.a[2] |= WNOHANG;
         long r = native(now);
         if (r != 0) return r;
+        static_assert(WUNTRACED == WSTOPPED);
+        u32 kinds = u32(call.a[2]) | WEXITED;
+        int which = pid == -1 ? P_ALL : pid > 0 ? P_PID : P_PGID;
+        r = wait_for_child(c, which, pid < -1 ? -pid : pid, kinds);
+        if (r == 0) continue;
+        if (r != kNoRing) return r;
         // A certain child's end has a descriptor; stops, groups and "any" have not.
         if (pid <= 0 || (call.a[2] & ~u64(__WALL | __WCLONE))) break;
         r = wait_for_exit(c, pid);
@@ -137,20 +154,48 @@ long h_wait4(Call& call) {
     return blocking_call(call, kRestartSys, "wait4");
 }
 
+namespace {
+
+// waitid(2) writes six fields of the siginfo and leaves the rest.
+long report_child(u64 guest, const siginfo_t& info) {
+    if (!guest) return 0;
+    const char* from = (const char*)&info;
+    constexpr size_t kHead = 12, kChild = offsetof(siginfo_t, si_pid), kChildBytes = 12;  // signal, errno, code; pid, uid, status
+    static_assert(offsetof(siginfo_t, si_status) == kChild + 8);
+    if (copy_to_guest((void*)guest, from, kHead)) return -EFAULT;
+    return copy_to_guest((void*)(guest + kChild), from + kChild, kChildBytes) ? -EFAULT : 0;
+}
+
+}  // namespace
+
 long h_waitid(Call& call) {
     if (!g_multi || (call.a[3] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
-    if (call.a[0] == P_PID && !(call.a[3] & (WSTOPPED | WCONTINUED)) && (call.a[3] & WEXITED)) {
-        for (;;) {
-            siginfo_t info;
-            memset(&info, 0, sizeof info);
-            long r = sys(__NR_waitid, P_PID, call.a[1], &info, call.a[3] | WNOHANG | WNOWAIT, nullptr);
-            if (is_error(r)) return native(call);
-            if (info.si_pid) return native(call);
-            r = wait_for_exit(c, i32(call.a[1]));
-            if (r == -ENOSYS) break;
-            if (r) return r;
+    int which = int(call.a[0]);
+    if (which == P_PIDFD) {
+        // Never waits, and says so by EAGAIN.
+        long flags = sys(__NR_fcntl, call.a[1], F_GETFL);
+        if (is_error(flags) || (flags & O_NONBLOCK)) return native(call);
+    }
+    for (;;) {
+        siginfo_t info;
+        memset(&info, 0, sizeof info);
+        Call now = call;
+        now.a[2] = u64(&info);
+        now.a[3] |= WNOHANG;
+        long r = native(now);
+        // With an error the kernel writes too: zeros.
+        if (is_error(r) || info.si_pid) {
+            long written = report_child(call.a[2], info);
+            return written ? written : r;
         }
+        r = wait_for_child(c, which, i32(call.a[1]), u32(call.a[3]));
+        if (r == 0) continue;
+        if (r != kNoRing) return r;
+        if (which != P_PID || (call.a[3] & (WSTOPPED | WCONTINUED)) || !(call.a[3] & WEXITED)) break;
+        r = wait_for_exit(c, i32(call.a[1]));
+        if (r == -ENOSYS) break;
+        if (r) return r;
     }
     return blocking_call(call, kRestartSys, "waitid");
 }
