@@ -27,9 +27,9 @@ const char* condition_words(Condition condition) {
         case Condition::always:
             return "always";
         case Condition::mmap_shared_or_window:
-            return "the mapping is shared or may replace the runtime's window";
+            return "the mapping is shared, a thread's stack, or may replace the runtime's window";
         case Condition::range_in_window:
-            return "the range may touch the runtime's window";
+            return "the range may touch the runtime's window or lies where threads' stacks do";
         case Condition::fcntl_lock_wait_or_dup:
             return "the command is F_SETLKW, F_OFD_SETLKW or F_DUPFD*, or the descriptor the runtime's";
         case Condition::not_empty_path:

@@ -28,6 +28,8 @@ namespace {
 constexpr u64 kWindowBytes = kWindowEnd - kWindowBegin;
 constexpr u64 kWindowMask = ~(kWindowBytes - 1);
 static_assert((kWindowBytes & (kWindowBytes - 1)) == 0 && kWindowBegin % kWindowBytes == 0);
+constexpr u64 kArenaMask = ~(kArenaEnd - kArenaBegin - 1);
+static_assert(~kArenaMask + 1 == kArenaEnd - kArenaBegin && (kArenaBegin & ~kArenaMask) == 0);
 
 using Compare = scmp_arg_cmp;
 
@@ -94,11 +96,17 @@ void add_conditional(Builder& b, const SyscallRow& row) {
             b.trap(nr, {bits(3, MAP_SHARED, MAP_SHARED)});  // MAP_SHARED_VALIDATE has this bit too
             b.trap_window(nr, 0, 1, {bits(3, MAP_FIXED, MAP_FIXED)});
             b.trap_window(nr, 0, 1, {bits(3, MAP_FIXED_NOREPLACE, MAP_FIXED_NOREPLACE)});
+            b.trap(nr, {bits(0, kArenaMask, kArenaBegin)});
+            b.trap(nr, {bits(0, ~0ul, 0), word(2, PROT_NONE), bits(3, MAP_STACK, MAP_STACK)});
+            b.trap(nr, {bits(0, ~0ul, 0), {1, SCMP_CMP_LE, kArenaPlainMost, 0}, word(2, PROT_NONE), word(3, MAP_PRIVATE | MAP_ANONYMOUS)});
             break;
         case Condition::range_in_window:
             b.trap_window(nr, 0, 1);
-            if (nr == __NR_mremap)  // its target range: fifth and third argument
+            b.trap(nr, {bits(0, kArenaMask, kArenaBegin)});
+            if (nr == __NR_mremap) {  // its target range: fifth and third argument
                 b.trap_window(nr, 4, 2, {bits(3, MREMAP_FIXED, MREMAP_FIXED)});
+                b.trap(nr, {bits(3, MREMAP_FIXED, MREMAP_FIXED), bits(4, kArenaMask, kArenaBegin)});
+            }
             break;
         case Condition::fcntl_lock_wait_or_dup:
             for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC}) b.trap(nr, {word(1, command)});

@@ -16,8 +16,9 @@ enum class Hook : u8 {
 // do not match cost no trap. When a policy rule other than `native` names the call, the condition is dropped.
 enum class Condition : u8 {
     always,
-    mmap_shared_or_window,  // mmap: MAP_SHARED/MAP_SHARED_VALIDATE, or MAP_FIXED* with a range that may touch it
-    range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window
+    mmap_shared_or_window,  // mmap: MAP_SHARED/MAP_SHARED_VALIDATE, MAP_FIXED* with a range that may touch the window, a
+                            // thread's stack, an address in the arena (runtime/memory/arena.h)
+    range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window or the arena
     fcntl_lock_wait_or_dup, // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, or a number of the runtime's
     not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH, or a number of the runtime's
     hidden_descriptor,      // fstat, dup: the descriptor may be one of the runtime's own (base/hidden_fds.h)
@@ -49,5 +50,12 @@ const char* syscall_name(unsigned nr);
 // The runtime's window: no guest mapping may replace it (link address 0x7c000000, CMakeLists.txt).
 inline constexpr u64 kWindowBegin = 0x7c000000;
 inline constexpr u64 kWindowEnd = 0x80000000;
+
+// Where the runtime places stacks of guest threads (runtime/memory/arena.h): 16 TiB that nothing else uses by itself: above the
+// hints of V8 and the ranges of ZGC, below PIE programs. Where MSan or TSan have it, stacks lie as the kernel wants.
+inline constexpr u64 kArenaBegin = 0x400000000000, kArenaEnd = 0x500000000000;
+inline constexpr bool arena_holds(u64 address) { return address - kArenaBegin < kArenaEnd - kArenaBegin; }
+// A PROT_NONE mapping of plain memory up to this size is taken for a stack, MAP_STACK or not (musl's have no such flag).
+inline constexpr u64 kArenaPlainMost = 16ul << 20;
 
 }  // namespace ocrun

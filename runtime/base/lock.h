@@ -10,7 +10,7 @@
 //           instance (io/readiness.cc) | timers | offload, then ring
 //   registry (g_registry_lock)
 //   run queues (a worker's run_lock, the inject queue), which a wake takes under any of them
-// Thread ids, slot pool, descriptor leaves, waiting calls and named comm files are leaves: no lock is taken inside.
+// Thread ids, slot pool, the arena, descriptor leaves, waiting calls and named comm files are leaves: no lock is taken inside.
 #pragma once
 #include <atomic>
 

@@ -8,6 +8,7 @@
 #include "runtime/host/handoff.h"
 #include "runtime/io/readiness.h"
 #include "runtime/io/ring.h"
+#include "runtime/memory/arena.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
@@ -106,6 +107,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
             if (g_actions[sig].handler > 1) signal_set_action(sig, &dfl, nullptr);
     }
     futex_after_fork();
+    arena_after_fork();
     readiness_after_fork(q.flags & CLONE_FILES);
     offload_after_fork();
     ring_after_fork();

@@ -12,6 +12,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/memory/arena.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
 
@@ -177,6 +178,15 @@ long direct_call(Call& call) {
             return is_hidden_fd(i32(call.a[0])) || is_hidden_fd(i32(call.a[1])) ? -EBADF : native(call);
         case __NR_close_range:
             return hidden_fds_close_range(u32(call.a[0]), u32(call.a[1]), call.a[2]);
+        case __NR_mmap:
+        case __NR_munmap:
+        case __NR_mprotect:
+        case __NR_pkey_mprotect:
+        case __NR_mremap:
+        case __NR_madvise: {
+            long r;
+            return arena_call(call.nr, call.a, &r) ? r : native(call);
+        }
         case __NR_rt_sigsuspend:
             return suspend(call);
         default:

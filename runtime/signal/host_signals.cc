@@ -12,6 +12,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/memory/arena.h"
 #include "runtime/sched/workers.h"
 #include "seccomp/rewrite/rewrite.h"
 
@@ -76,6 +77,7 @@ void after_guest_fault(GuestContext* g) {
     Coroutine* c = static_cast<Coroutine*>(g);
     siginfo_t info;
     memcpy(&info, c->fault_info, sizeof info);
+    if (info.si_signo == SIGSEGV && info.si_code == SEGV_MAPERR && arena_guards((u64)info.si_addr)) info.si_code = SEGV_ACCERR;
     signal_force(c, info);
     oc_exit_loop(g);
 }

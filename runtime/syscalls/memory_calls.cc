@@ -1,9 +1,10 @@
-// memory_calls.cc - mappings: the runtime's window is off limits, shared memory is noted for futexes (mmap(2), shmat(2))
+// memory_calls.cc - mappings: the runtime's window is off limits, stacks go to the arena, shared memory is noted for futexes (mmap(2), shmat(2))
 #include <asm/errno.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 
 #include "runtime/base/text.h"
+#include "runtime/memory/arena.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/syscall_table.h"
@@ -14,8 +15,13 @@ namespace {
 
 bool hits_window(u64 address, u64 bytes) { return address < kWindowEnd && address + bytes > kWindowBegin; }
 
+long arena_or_native(Call& call) {
+    long r;
+    return arena_call(call.nr, call.a, &r) ? r : native(call);
+}
+
 // munmap, mprotect and their like at the runtime itself.
-long unless_in_window(Call& call) { return hits_window(call.a[0], call.a[1] ? call.a[1] : 1) ? -EINVAL : native(call); }
+long unless_in_window(Call& call) { return hits_window(call.a[0], call.a[1] ? call.a[1] : 1) ? -EINVAL : arena_or_native(call); }
 
 }  // namespace
 
@@ -27,7 +33,7 @@ long h_mmap(Call& call) {
     }
     u64 type = flags & MAP_TYPE;
     if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) futex_note_shared();
-    return native(call);
+    return arena_or_native(call);
 }
 
 long h_munmap(Call& call) { return unless_in_window(call); }
@@ -43,9 +49,10 @@ long h_mremap(Call& call) {
 long h_madvise(Call& call) { return unless_in_window(call); }
 
 long h_shmat(Call& call) {
-    if (call.a[1] && call.a[1] < kWindowEnd) {
+    if (call.a[1] && (call.a[1] < kWindowEnd || arena_holds(call.a[1]))) {
         struct shmid_ds segment {};
         long r = sys(__NR_shmctl, call.a[0], IPC_STAT, &segment);
+        if (!is_error(r)) arena_occupied(call.a[1], segment.shm_segsz);
         // Without permission to ask, the least there can be.
         if (hits_window(call.a[1], is_error(r) ? 1 : segment.shm_segsz)) return -EINVAL;
     }

@@ -147,6 +147,29 @@ TEST_F(Filter, MmapTrapsForFixedMappingsThatMayTouchTheWindow) {
     EXPECT_FALSE(traps(__NR_mmap, {kWindowBegin, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, ~0ul, 0}));
 }
 
+TEST_F(Filter, MmapTrapsForThreadStacksAndInTheArena) {
+    const u64 anon = MAP_PRIVATE | MAP_ANONYMOUS;
+    EXPECT_TRUE(traps(__NR_mmap, {0, 8 << 20, PROT_NONE, anon | MAP_STACK, ~0ul, 0}));
+    EXPECT_TRUE(traps(__NR_mmap, {0, 1ul << 33, PROT_NONE, anon | MAP_STACK | MAP_NORESERVE, ~0ul, 0}));
+    EXPECT_TRUE(traps(__NR_mmap, {0, 139264, PROT_NONE, anon, ~0ul, 0}));  // musl's
+    EXPECT_FALSE(traps(__NR_mmap, {0, 1ul << 27, PROT_NONE, anon, ~0ul, 0}));
+    EXPECT_FALSE(traps(__NR_mmap, {0, 4096, PROT_NONE, anon | MAP_NORESERVE, ~0ul, 0}));
+    EXPECT_FALSE(traps(__NR_mmap, {0x7f0000000000, 4096, PROT_NONE, anon | MAP_STACK, ~0ul, 0}));
+    EXPECT_TRUE(traps(__NR_mmap, {kArenaBegin, 4096, 3, anon, ~0ul, 0}));
+    EXPECT_TRUE(traps(__NR_mmap, {kArenaEnd - 4096, 4096, 3, anon | MAP_FIXED, ~0ul, 0}));
+    EXPECT_FALSE(traps(__NR_mmap, {kArenaEnd, 4096, 3, anon | MAP_FIXED, ~0ul, 0}));
+}
+
+TEST_F(Filter, RangeCallsTrapInTheArena) {
+    for (u32 nr : {__NR_munmap, __NR_mprotect, __NR_mremap, __NR_madvise, __NR_pkey_mprotect}) {
+        EXPECT_TRUE(traps(nr, {kArenaBegin, 4096})) << nr;
+        EXPECT_TRUE(traps(nr, {kArenaEnd - 4096, 4096})) << nr;
+        EXPECT_FALSE(traps(nr, {kArenaEnd, 4096})) << nr;
+        EXPECT_FALSE(traps(nr, {kArenaBegin - 4096, 4096})) << nr;
+    }
+    EXPECT_TRUE(traps(__NR_mremap, {0x7f0000000000, 4096, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, kArenaBegin + 4096}));
+}
+
 TEST_F(Filter, RangeCallsTrapForRangesThatMayTouchTheWindow) {
     for (u32 nr : {__NR_munmap, __NR_mprotect, __NR_mremap, __NR_madvise, __NR_pkey_mprotect}) {
         EXPECT_TRUE(traps(nr, {kWindowBegin, 4096})) << nr;
