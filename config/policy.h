@@ -51,12 +51,20 @@ struct IoConfig {
     std::uint32_t offload_threads_max;
 };
 
+// Set by views that start a program (bpf/events.h), never by a policy file.
+struct ObserveConfig {
+    std::uint32_t level;  // enum oc_level; 0: nothing is recorded
+    std::uint32_t reserved;
+    char directory[96];
+};
+
 struct Policy {
-    static constexpr std::uint64_t kMagic = 0x31796c6f706e7572;  // "runpoly1"; changes with the layout
+    static constexpr std::uint64_t kMagic = 0x32796c6f706e7572;  // "runpoly2"; changes with the layout
     std::uint64_t magic;
     SchedulerConfig scheduler;
     StackConfig stack;
     IoConfig io;
+    ObserveConfig observe;
     std::uint8_t rewrite;  // 1: system call sites may be rewritten
     std::uint8_t reserved[7];
     SyscallRule rules[kSyscallLimit];

@@ -64,6 +64,10 @@ std::string load_policy(const ProcessStart& start, const LaunchOptions& options,
     }
     if (options.workers >= 0) out->scheduler.workers = uint32_t(options.workers);
     if (options.no_rewrite) out->rewrite = 0;
+    if (size_t colon = options.record.find(':'); colon != std::string::npos && options.record.size() - colon <= sizeof out->observe.directory) {
+        out->observe.level = uint32_t(atoi(options.record.c_str()));
+        strcpy(out->observe.directory, options.record.c_str() + colon + 1);
+    }
     if (options.io_backend == "io_uring") out->io.backend = IoBackend::io_uring;
     if (options.io_backend == "epoll") out->io.backend = IoBackend::epoll;
     return "";

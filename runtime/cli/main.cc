@@ -1,6 +1,8 @@
 // main.cc - the command line
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -9,6 +11,19 @@
 namespace {
 
 using namespace ocrun;
+
+// The program beside this one.
+int run_view(char** argv) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
+    if (n > 0) {
+        path[n] = 0;
+        strcpy(strrchr(path, '/') + 1, "ocrun-view");
+        execv(path, argv);
+    }
+    complain(std::string("cannot execute ") + path + ": " + strerror(errno) + " (it belongs beside ocrun)");
+    return kExitOwnFailure;
+}
 
 // Index of the program in argv: the first word that is neither an option nor an option's value; argc when there is none.
 int program_index(int argc, char** argv) {
@@ -56,7 +71,7 @@ int run_program(const ProcessStart& start) {
     LaunchOptions options;
     options.first_arg = program_index(start.argc, start.argv);
     CLI::App app{"Runs an unmodified Linux x86-64 program with its threads as coroutines of a user-space scheduler.\n"
-                 "Commands: ocrun check FILE, ocrun dump PID (ocrun COMMAND --help). A program that bears a command's name: ocrun -- NAME.",
+                 "Commands: check, dump, ps, top, stacks, trace, stat, flame, watch (ocrun COMMAND --help). A program that bears a command's name: ocrun -- NAME.",
                  "ocrun"};
     app.formatter(std::make_shared<LaunchHelp>());
     app.set_version_flag("--version", "ocrun " OCRUN_VERSION);
@@ -68,6 +83,7 @@ int run_program(const ProcessStart& start) {
     app.add_option("--io-backend", options.io_backend, "what waits without readiness: io_uring, epoll (helper threads) or auto")
         ->check(CLI::IsMember({"auto", "io_uring", "epoll"}))
         ->type_name("NAME");
+    app.add_option("--record", options.record)->group("");  // ocrun trace|stat -- COMMAND
     app.footer("Exit status: the program's own; 125 ocrun itself failed, 126 not executable, 127 not found.\n"
                "ocrun is not a sandbox.");
     try {
@@ -90,6 +106,7 @@ int run_program(const ProcessStart& start) {
 int main(int argc, char** argv) {
     ProcessStart start = process_start(argv, argc);
     adopt_outer(start);
+    if (argc > 1 && is_view(argv[1])) return run_view(argv);
     if (argc > 1 && is_command(argv[1])) return run_command(argc, argv);
     return run_program(start);
 }

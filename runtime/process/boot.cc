@@ -11,6 +11,7 @@
 #include "runtime/io/ring.h"
 #include "runtime/process/dump.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "seccomp/install.h"
@@ -112,6 +113,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     OC_CHECK(r == 0);
     dump_init();
     rewrite_init({hold_others, let_others_go, want_sigill}, q.policy->rewrite);
+    if (q.policy->observe.level) observe_begin(q.policy->observe.level, q.policy->observe.directory);
 
     r = set_process_identity(image, stack, q.comm);
     if (r) {

@@ -110,10 +110,16 @@ ProcessStart process_start(char** argv, int argc) {
     return start;
 }
 
+bool is_view(const char* word) {
+    for (const char* c : {"ps", "top", "stacks", "stat", "trace", "flame", "watch"})
+        if (text_equal(word, c)) return true;
+    return false;
+}
+
 bool is_command(const char* word) {
     for (const char* c : {"check", "dump"})
         if (text_equal(word, c)) return true;
-    return false;
+    return is_view(word);
 }
 
 const Policy* map_policy(int fd) {

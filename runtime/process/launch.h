@@ -32,6 +32,8 @@ inline constexpr u32 kMostWorkers = 1024;  // -w
 
 // Is this first word of the command line a command of ocrun?
 bool is_command(const char* word);
+// Those of ocrun-view.
+bool is_view(const char* word);
 
 // The filter for a policy whose hidden descriptors begin at `hidden`. 0, *program staying valid until boot, or nullptr: the
 // one in force already will do. -EAGAIN: not known here. Other errors: `why` says it.

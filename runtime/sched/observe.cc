@@ -263,6 +263,12 @@ void observe_return_slow(Coroutine* c, u32 nr, long result) {
     put(r, tsc, OC_EV_RETURN, c->tid, nr, u64(result));
 }
 
+void observe_begin(u32 level, const char* directory) {
+    text_copy(oc_observe.directory, sizeof oc_observe.directory, directory);
+    oc_observe.generation = 1;
+    oc_observe.level = level;
+}
+
 void observe_after_fork() {
     KThread* t = this_thread();
     // The mapping stayed with the parent (MADV_DONTFORK).

@@ -73,6 +73,8 @@ inline void observe_return(Coroutine* c, u32 nr, long result) {
     if (observed()) observe_return_slow(c, nr, result);
 }
 
+// Recording from the start, as the policy says.
+void observe_begin(u32 level, const char* directory);
 // The child of a fork writes records of its own.
 void observe_after_fork();
 // Before a kernel thread's block is freed.

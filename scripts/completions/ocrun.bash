@@ -23,7 +23,7 @@ _ocrun() {
                         mapfile -t COMPREPLY < <(compgen -f -X '!*.json' -- "$word"; compgen -d -- "$word")
                     fi
                     return ;;
-                dump)
+                dump | ps | top | stacks | stat | trace | flame | watch)
                     mapfile -t COMPREPLY < <(compgen -W "--help $(cd /proc && echo [0-9]*)" -- "$word")
                     return ;;
             esac
@@ -46,7 +46,7 @@ _ocrun() {
         return
     fi
     local commands=''
-    ((COMP_CWORD == 1)) && commands='check dump'
+    ((COMP_CWORD == 1)) && commands='check dump ps top stacks stat trace flame watch'
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word"; compgen -c -- "$word"; compgen -f -- "$word")
 }
 complete -o filenames -F _ocrun ocrun

@@ -1,0 +1,103 @@
+// main.cc - ocrun-view: the commands that look at running processes; `ocrun ps` and its like execute it from beside ocrun
+#include <string.h>
+
+#include <CLI/CLI.hpp>
+
+#include "bpf/view/commands.h"
+#include "bpf/view/process.h"
+
+namespace {
+
+using namespace ocrun::view;
+
+// `trace [OPTIONS] PID` or `trace [OPTIONS] -- CMD ARGS...`: what follows `--` is not ours to parse.
+std::vector<std::string> cut_command(int& argc, char** argv) {
+    std::vector<std::string> command;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") != 0) continue;
+        command.assign(argv + i + 1, argv + argc);
+        argc = i;
+        break;
+    }
+    return command;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::vector<std::string> command = cut_command(argc, argv);
+    CLI::App app{"ocrun: views of processes that run under ocrun", "ocrun"};
+    app.require_subcommand(1);
+    int pid = 0, status = 0, rounds = 0;
+    double seconds = 0, interval = 1, stall_ms = 100;
+    size_t most = 1000000;
+    std::string file, sort = "cpu", config;
+    int workers = -1;
+
+    CLI::App* c = app.add_subcommand("ps", "List the processes under ocrun, or the coroutines of one");
+    c->add_option("PID", pid, "process id");
+    c->callback([&] { status = ps(pid); });
+
+    c = app.add_subcommand("top", "Show coroutines by what they cost, live");
+    c->add_option("PID", pid, "process id; without it all processes");
+    c->add_option("-s,--sort", sort, "cpu, wait (in run queues), parked, switches or tid")->check(CLI::IsMember({"cpu", "wait", "parked", "switches", "tid"}));
+    c->add_option("-n,--rounds", rounds, "end after so many screens");
+    c->add_option("-i,--interval", interval, "seconds between screens")->check(CLI::Range(0.05, 3600.0));
+    c->callback([&] { status = top(pid, sort, rounds, interval); });
+
+    c = app.add_subcommand("stacks", "Print the call chain of every coroutine, identical ones folded");
+    c->add_option("PID", pid, "process id")->required();
+    c->callback([&] { status = stacks(pid); });
+
+    auto target = [&](CLI::App* view) {
+        view->add_option("PID", pid, "process id; or -- COMMAND ARGS...");
+        view->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends");
+        view->add_option("-w,--workers", workers, "for a COMMAND: as ocrun's option");
+        view->add_option("-c,--config", config, "for a COMMAND: as ocrun's option");
+    };
+    auto options = [&] {
+        std::vector<std::string> list;
+        if (workers >= 0) list.push_back("--workers=" + std::to_string(workers));
+        if (!config.empty()) list.push_back("--config=" + config);
+        return list;
+    };
+    auto wrong_target = [&] {
+        if ((pid != 0) == command.empty()) return false;
+        complain("either a PID or -- COMMAND is needed");
+        status = kExitFailure;
+        return true;
+    };
+
+    c = app.add_subcommand("stat", "Count system calls, their errors and time, as strace -c does");
+    target(c);
+    c->callback([&] {
+        if (!wrong_target()) status = stat(pid, options(), command, seconds);
+    });
+
+    c = app.add_subcommand("trace", "Record what happens, for Perfetto or chrome://tracing");
+    target(c);
+    c->add_option("-o,--output", file, "the JSON file")->required();
+    c->add_option("-m,--most", most, "events kept; what comes later is counted")->check(CLI::Range(size_t(1000), size_t(100000000)));
+    c->callback([&] {
+        if (!wrong_target()) status = trace(pid, options(), command, seconds, file, most);
+    });
+
+    c = app.add_subcommand("flame", "Draw where coroutines compute and where they wait");
+    c->add_option("PID", pid, "process id")->required();
+    c->add_option("-t,--seconds", seconds, "how long (default 5)")->default_val(5.0);
+    c->add_option("-o,--output", file, "the SVG file")->default_val("flame.svg");
+    c->callback([&] { status = flame(pid, seconds, file); });
+
+    c = app.add_subcommand("watch", "Tell of stalls and deadlocks as they happen");
+    c->add_option("PID", pid, "process id")->required();
+    c->add_option("-s,--stall-ms", stall_ms, "a coroutine that holds a worker for longer while others wait (default 100)")->check(CLI::Range(1.0, 1e6));
+    c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends");
+    c->callback([&] { status = watch(pid, stall_ms, seconds); });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? 0 : kExitFailure;
+    }
+    return status;
+}

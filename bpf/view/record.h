@@ -1,0 +1,73 @@
+// record.h - a recording session: turns a process's hooks on, collects what its kernel threads write, turns them off again
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpf/view/process.h"
+
+namespace ocrun::view {
+
+// One kernel thread's file (struct oc_record) and how far its ring was read.
+struct Record {
+    const oc_record* shared;
+    size_t bytes;
+    uint32_t pid, tid, ring_events;  // as first seen: the writer may change its mind, we do not
+    uint64_t start_tsc, tail;
+    std::string program;
+};
+
+struct Event {
+    oc_event e;
+    uint32_t record;  // index into Session::records()
+};
+
+class Session {
+public:
+    // A directory that `owner` can write to, not in force yet. Null with a line on standard error when it cannot be made.
+    static std::unique_ptr<Session> make(uint32_t level, uint32_t ring_events, uid_t owner);
+    ~Session();
+    // In force for a process that runs already. False with a line when it cannot be.
+    bool attach(Process& process);
+    // Option of ocrun under which a new process tree records from its start.
+    std::string launch_option() const;
+
+    // Recording goes on for two more seconds.
+    void renew();
+    // New files and new events; events beyond `room` are thrown away and counted.
+    void collect(std::vector<Event>* events, size_t room);
+    const std::vector<Record>& records() const { return records_; }
+    // Overwritten before they were read, and thrown away for want of room.
+    uint64_t dropped() const { return dropped_; }
+    uint64_t not_kept() const { return not_kept_; }
+    // Kernel threads that could not record (no descriptor, a file-size limit, another root directory).
+    uint64_t refused() const;
+    // "dropped 0, …": every view ends with it.
+    std::string losses() const;
+
+private:
+    Session() = default;
+    void find_files();
+
+    std::string directory_;
+    oc_session* session_ = nullptr;
+    uint32_t level_ = 0;
+    std::vector<Record> records_;
+    std::vector<std::string> seen_;
+    uint64_t dropped_ = 0, not_kept_ = 0;
+    std::vector<std::pair<int, unsigned long long>> attached_;  // pid, start time
+    std::vector<uint64_t> controls_;
+};
+
+// Adds up `buckets` of all records.
+void add_buckets(const Session& session, uint64_t on_cpu[OC_BUCKETS], uint64_t queued[OC_BUCKETS], uint64_t parked[OC_BUCKETS]);
+// The upper bound in ticks of the bucket in which the given part (0 … 1) of all lies; 0 when there is nothing.
+uint64_t percentile(const uint64_t buckets[OC_BUCKETS], double part);
+std::string duration_text(double ns);
+// Set by SIGINT and SIGTERM once catch_stop() was called.
+extern volatile bool g_stop;
+void catch_stop();
+// Starts `ocrun option -- command`, the ocrun beside this program; its pid or -1 with a line.
+int start_under_ocrun(const std::vector<std::string>& options, const std::vector<std::string>& command);
+
+}  // namespace ocrun::view
