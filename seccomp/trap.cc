@@ -8,6 +8,9 @@
 #include "runtime/base/text.h"
 
 extern "C" char __executable_start, etext;
+// xstate_x86_64.S
+extern "C" ocrun::u32 oc_xstate_save(ocrun::u8* area);
+extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_high;
 
 namespace ocrun {
 
@@ -36,6 +39,23 @@ struct SwReserved {
     u64 xfeatures;
     u32 xstate_size;
 };
+
+// Which components plain moves handle (xstate_x86_64.S): XGETBV(1) must tell what is in use, and the mask registers have 64 bits
+// only with AVX-512BW.
+void choose_plain_moves() {
+    constexpr u32 kSse = 2, kMasks = 5, kHigh = 7, kAvx512 = 0xe0;
+    constexpr u32 kLeaf7Avx512F = 1u << 16, kLeaf7Avx512Bw = 1u << 30, kXgetbv1 = 1u << 2;
+    u32 a = 0, b = 0, c = 0, d = 0;
+    __get_cpuid_count(0xd, 1, &a, &b, &c, &d);
+    if (!(a & kXgetbv1)) return;
+    oc_xstate_plain = kSse;
+    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    constexpr u32 kWanted = kLeaf7Avx512F | kLeaf7Avx512Bw;
+    if ((b & kWanted) != kWanted || (g_xsave_features & kAvx512) != kAvx512) return;
+    __get_cpuid_count(0xd, kMasks, &a, &oc_xstate_masks, &c, &d);
+    __get_cpuid_count(0xd, kHigh, &a, &oc_xstate_high, &c, &d);
+    oc_xstate_plain = kSse | 1u << kMasks | 1u << kHigh;
+}
 
 }  // namespace
 
@@ -78,13 +98,7 @@ void save_xstate(GuestContext* c, const ucontext_t* uc) {
 }
 
 void save_live_xstate(GuestContext* c) {
-    // Only what is in use is written; what is not keeps its clear bit in the header, and XRSTOR makes it initial.
-    u64* header = (u64*)(c->xsave + kLegacyBytes);
-    header[0] = 0;
-    u32 in_use, high;
-    asm volatile("xgetbv" : "=a"(in_use), "=d"(high) : "c"(1));
-    in_use |= 3;
-    asm volatile("xsave64 %0" : "+m"(*(u8(*)[4096])c->xsave) : "a"(in_use), "d"(high));
+    trap_thread()->in_use = oc_xstate_save(c->xsave);
     c->xstate_live = false;
 }
 
@@ -101,7 +115,7 @@ void reset_xstate(GuestContext* c) {
     memset(c->xsave, 0, g_xsave_bytes);
     *(u16*)c->xsave = kDefaultFpuControl;
     *(u32*)(c->xsave + 24) = kDefaultMxcsr;
-    *(u64*)(c->xsave + kLegacyBytes) = 3;
+    *(u64*)(c->xsave + kLegacyBytes) = 2;  // SSE is there, as zeros; what has a clear bit is initial
 }
 
 extern "C" void oc_on_sigsys(int sig, siginfo_t* info, ucontext_t* uc) {
@@ -138,6 +152,7 @@ long trap_init() {
     asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     g_xsave_features = u64(high) << 32 | low;
     g_xsave_bytes = (b + 63) & ~63ul;
+    choose_plain_moves();
     return 0;
 }
 
@@ -150,6 +165,7 @@ long trap_install_sigsys() {
 long trap_thread_attach(TrapThread* thread) {
     constexpr size_t kAltStackBytes = 64 * 1024;
     thread->self = thread;
+    thread->in_use = kNotKnown;
     stack_t ss{};
     ss.ss_sp = (char*)thread + kThreadBlockBytes - kAltStackBytes;
     ss.ss_size = kAltStackBytes;

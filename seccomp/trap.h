@@ -56,7 +56,9 @@ struct TrapThread {
     GuestContext* current;     // the context whose guest code this thread runs, or last ran
     std::atomic<u32> latched;  // a host signal, a tick or a kick wants the next exit to look
     u32 tid;
+    u32 in_use;  // components of the extended state in use in the CPU, known between a save and a restore; else kNotKnown
 };
+inline constexpr u32 kNotKnown = ~0u;
 
 // Offsets used by trap_x86_64.S.
 inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264;
@@ -64,7 +66,7 @@ static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext,
               offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase &&
               offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
               offsetof(GuestContext, xstate_live) == kOffLive);
-static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16);
+static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16 && offsetof(TrapThread, in_use) == 24);
 
 inline TrapThread* trap_thread() {
     TrapThread* t;

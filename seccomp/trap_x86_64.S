@@ -46,16 +46,19 @@ oc_stub_entry:
     .globl oc_resume_guest, oc_exit_begin, oc_exit_end, oc_exit_again
     .balign 64
 oc_resume_guest:
+    cmpb $0, 264(%rdi)                  # GuestContext.xstate_live
+    jne oc_exit_begin
+    mov %rdi, %rbx
+    mov 224(%rdi), %rdi                 # .xsave
+    mov %gs:24, %esi                    # TrapThread.in_use
+    call oc_xstate_restore
+    mov %rbx, %rdi
+    movb $1, 264(%rdi)
 oc_exit_begin:
+    movl $-1, %gs:24
     cmpl $0, %gs:16                     # TrapThread.latched
     jne oc_exit_again
-    cmpb $0, 264(%rdi)                  # GuestContext.xstate_live
-    jne 1f
-    mov 224(%rdi), %rsi                 # .xsave
-    mov $-1, %eax
-    mov $-1, %edx
-    xrstor64 (%rsi)
-1:  mov 128(%rdi), %rcx
+    mov 128(%rdi), %rcx
     cmp 112(%rdi), %rcx                 # behind a system call rcx is rip: a jump can do it
     jne 2f
     cmpq $0, 248(%rdi)                  # .gs_base

@@ -1,4 +1,6 @@
-// lock.h - the runtime's only lock: a short spin, then the kernel's futex
+// lock.h - the runtime's only lock: a short spin, then the CPU is given away
+//
+// No waiters are counted, so that unlocking is a plain store: a switch takes and leaves several.
 //
 // Held for a few dozen instructions at most. Never parked with, never held across a guest copy that may fault for long,
 // never taken in a host signal handler (handlers only latch, signal/host_signals.h). A fork takes none of them: what a
@@ -14,8 +16,6 @@
 #pragma once
 #include <atomic>
 
-#include <linux/futex.h>
-
 #include "runtime/base/syscall.h"
 
 namespace ocrun {
@@ -23,26 +23,33 @@ namespace ocrun {
 class Lock {
 public:
     void lock() {
-        for (int i = 0; i < kSpins; i++) {
-            u32 free = 0;
-            if (word_.compare_exchange_weak(free, 1, std::memory_order_acquire)) return;
-            __builtin_ia32_pause();
+        for (u32 i = 0;; i++) {
+            if (!word_.load(std::memory_order_relaxed) && !word_.exchange(1, std::memory_order_acquire)) return;
+            if (i < kSpins)
+                __builtin_ia32_pause();
+            else
+                wait_a_little(i - kSpins);
         }
-        while (word_.exchange(2, std::memory_order_acquire) != 0)
-            sys(__NR_futex, &word_, FUTEX_WAIT_PRIVATE, 2, nullptr);
     }
-    bool try_lock() {
-        u32 free = 0;
-        return word_.compare_exchange_strong(free, 1, std::memory_order_acquire);
-    }
-    void unlock() {
-        if (word_.exchange(0, std::memory_order_release) == 2) sys(__NR_futex, &word_, FUTEX_WAKE_PRIVATE, 1);
-    }
+    bool try_lock() { return !word_.load(std::memory_order_relaxed) && !word_.exchange(1, std::memory_order_acquire); }
+    void unlock() { word_.store(0, std::memory_order_release); }
     // For the child of a fork, whose other threads are gone.
     void reset() { word_.store(0, std::memory_order_relaxed); }
 
 private:
-    static constexpr int kSpins = 100;
+    // The holder was descheduled by the kernel: give it the CPU; should it have a lower priority, sleep.
+    static void wait_a_little(u32 round) {
+        constexpr u32 kYields = 50;
+        struct {
+            long seconds, nanoseconds;
+        } nap{0, 50000};
+        if (round < kYields)
+            sys(__NR_sched_yield);
+        else
+            sys(__NR_nanosleep, &nap, nullptr);
+    }
+
+    static constexpr u32 kSpins = 100;
     std::atomic<u32> word_{0};
 };
 

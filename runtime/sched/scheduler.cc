@@ -88,10 +88,16 @@ void enqueue(Coroutine* c) {
         {
             Locked held(t->run_lock);
             push(&t->run_head, &t->run_tail, c);
-            waiting = t->run_count.fetch_add(1, std::memory_order_seq_cst) + 1;
+            // Changed under the lock only; others look at it without.
+            waiting = t->run_count.load(std::memory_order_relaxed) + 1;
+            t->run_count.store(waiting, std::memory_order_release);
         }
-        // One ready coroutine is run here soon enough; the tick sees to it if not.
-        if (waiting > 1) call_for_help();
+        // One ready coroutine is run here soon enough; the tick sees to it if not. call_for_help looks for sleepers, which look
+        // at run_count before they sleep: the count has to be seen first.
+        if (waiting > 1) {
+            std::atomic_thread_fence(std::memory_order_seq_cst);
+            call_for_help();
+        }
         return;
     }
     {
@@ -123,7 +129,7 @@ Coroutine* next_ready() {
         Locked held(t->run_lock);
         Coroutine* c = pop(&t->run_head, &t->run_tail);
         if (c) {
-            t->run_count.fetch_sub(1, std::memory_order_relaxed);
+            t->run_count.store(t->run_count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
             return c;
         }
     }
@@ -183,6 +189,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
         if (from->xstate_live) save_live_xstate(from);
         from->fs_base = read_fs_base();
         from->cpu_tsc += tsc - t->switched_in_tsc;
+        if (action == After::parked) from->parked_since_tsc = tsc;
         from->on.store(nullptr, std::memory_order_relaxed);
     }
     t->switched_in_tsc = tsc;
@@ -395,7 +402,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     bool timed = deadline_ns != kNever;
     if (timed) timer_arm(c, token, deadline_ns);
     c->waits_detail = detail;
-    c->parked_since_tsc = __builtin_ia32_rdtsc();
+    if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();  // else the switch notes it
     c->waits_for = what;
     observe_park(c);
     if (!(c->sched_state.load(std::memory_order_acquire) & kNotified)) leave(c, After::parked);

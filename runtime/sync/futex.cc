@@ -127,7 +127,9 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
     Bucket* b = bucket_of(address);
-    Waiter w{};
+    Waiter w;
+    w.bucket = nullptr;
+    w.woken = false;
     w.address = address;
     w.bitset = bitset;
     w.c = c;

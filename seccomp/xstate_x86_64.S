@@ -1,0 +1,172 @@
+# xstate_x86_64.S - the extended state between CPU and context: plain moves for what ordinary code uses, XSAVE for the rest
+#
+# XRSTOR costs some 100 ns, the moves below a tenth of it. They serve states in which nothing is in use but SSE and, of AVX-512,
+# the mask registers and zmm16-31 (glibc's string functions leave those in use). oc_xstate_plain says which components this
+# CPU's moves may handle. The area has the standard format either way.
+#
+# The only code of the core, with trap_x86_64.S, that may name vector registers (scripts/check-core).
+
+    .bss
+    .globl oc_xstate_plain, oc_xstate_masks, oc_xstate_high
+    .balign 8
+oc_xstate_plain: .skip 4        # components that are moved plainly: 2, or 0xa2
+oc_xstate_masks: .skip 4        # where they lie in the area
+oc_xstate_high:  .skip 4
+
+    .text
+# u32 oc_xstate_save(u8* area): returns the components that are in use
+    .globl oc_xstate_save
+    .balign 32
+oc_xstate_save:
+    mov $-1, %eax
+    cmpl $0, oc_xstate_plain(%rip)
+    je 4f                               # a CPU that does not tell: everything
+    mov $1, %ecx
+    xgetbv
+4:
+    mov %eax, %esi
+    or $2, %eax                         # SSE is saved in any case
+    mov %eax, %edx
+    mov oc_xstate_plain(%rip), %ecx
+    not %ecx
+    test %ecx, %edx
+    jnz 3f
+    mov %rax, 512(%rdi)                 # XSTATE_BV
+    stmxcsr 24(%rdi)
+    movups %xmm0, 160(%rdi)
+    movups %xmm1, 176(%rdi)
+    movups %xmm2, 192(%rdi)
+    movups %xmm3, 208(%rdi)
+    movups %xmm4, 224(%rdi)
+    movups %xmm5, 240(%rdi)
+    movups %xmm6, 256(%rdi)
+    movups %xmm7, 272(%rdi)
+    movups %xmm8, 288(%rdi)
+    movups %xmm9, 304(%rdi)
+    movups %xmm10, 320(%rdi)
+    movups %xmm11, 336(%rdi)
+    movups %xmm12, 352(%rdi)
+    movups %xmm13, 368(%rdi)
+    movups %xmm14, 384(%rdi)
+    movups %xmm15, 400(%rdi)
+    test $0x20, %al
+    jz 1f
+    mov oc_xstate_masks(%rip), %ecx
+    add %rdi, %rcx
+    kmovq %k0, 0(%rcx)
+    kmovq %k1, 8(%rcx)
+    kmovq %k2, 16(%rcx)
+    kmovq %k3, 24(%rcx)
+    kmovq %k4, 32(%rcx)
+    kmovq %k5, 40(%rcx)
+    kmovq %k6, 48(%rcx)
+    kmovq %k7, 56(%rcx)
+1:  test $0x80, %al
+    jz 2f
+    mov oc_xstate_high(%rip), %ecx
+    add %rdi, %rcx
+    vmovups %zmm16, 0(%rcx)
+    vmovups %zmm17, 64(%rcx)
+    vmovups %zmm18, 128(%rcx)
+    vmovups %zmm19, 192(%rcx)
+    vmovups %zmm20, 256(%rcx)
+    vmovups %zmm21, 320(%rcx)
+    vmovups %zmm22, 384(%rcx)
+    vmovups %zmm23, 448(%rcx)
+    vmovups %zmm24, 512(%rcx)
+    vmovups %zmm25, 576(%rcx)
+    vmovups %zmm26, 640(%rcx)
+    vmovups %zmm27, 704(%rcx)
+    vmovups %zmm28, 768(%rcx)
+    vmovups %zmm29, 832(%rcx)
+    vmovups %zmm30, 896(%rcx)
+    vmovups %zmm31, 960(%rcx)
+2:  mov %esi, %eax
+    ret
+3:  movq $0, 512(%rdi)                  # what is not in use keeps a clear bit, and XRSTOR makes it initial
+    xor %edx, %edx
+    xsave64 (%rdi)
+    mov %esi, %eax
+    ret
+
+# void oc_xstate_restore(u8* area, u32 in_use): in_use is what the CPU has in use now, ~0: not known
+    .globl oc_xstate_restore
+    .balign 32
+oc_xstate_restore:
+    cmpl $0, oc_xstate_plain(%rip)
+    je 4f
+    cmp $-1, %esi
+    jne 1f
+    mov $1, %ecx
+    xgetbv
+    mov %eax, %esi
+1:  mov 512(%rdi), %rax                 # XSTATE_BV
+    mov oc_xstate_plain(%rip), %ecx
+    not %ecx                            # sign: nothing above bit 31 is ever plain
+    mov %eax, %edx
+    or %esi, %edx
+    test %ecx, %edx
+    jnz 4f
+    test $2, %al
+    jz 4f
+    mov %eax, %edx
+    not %edx
+    and %esi, %edx
+    test $0xa0, %edx                    # in use in the CPU and initial in the area
+    jnz 4f
+    ldmxcsr 24(%rdi)
+    movups 160(%rdi), %xmm0
+    movups 176(%rdi), %xmm1
+    movups 192(%rdi), %xmm2
+    movups 208(%rdi), %xmm3
+    movups 224(%rdi), %xmm4
+    movups 240(%rdi), %xmm5
+    movups 256(%rdi), %xmm6
+    movups 272(%rdi), %xmm7
+    movups 288(%rdi), %xmm8
+    movups 304(%rdi), %xmm9
+    movups 320(%rdi), %xmm10
+    movups 336(%rdi), %xmm11
+    movups 352(%rdi), %xmm12
+    movups 368(%rdi), %xmm13
+    movups 384(%rdi), %xmm14
+    movups 400(%rdi), %xmm15
+    test $0x20, %al
+    jz 2f
+    mov oc_xstate_masks(%rip), %ecx
+    add %rdi, %rcx
+    kmovq 0(%rcx), %k0
+    kmovq 8(%rcx), %k1
+    kmovq 16(%rcx), %k2
+    kmovq 24(%rcx), %k3
+    kmovq 32(%rcx), %k4
+    kmovq 40(%rcx), %k5
+    kmovq 48(%rcx), %k6
+    kmovq 56(%rcx), %k7
+2:  test $0x80, %al
+    jz 3f
+    mov oc_xstate_high(%rip), %ecx
+    add %rdi, %rcx
+    vmovups 0(%rcx), %zmm16
+    vmovups 64(%rcx), %zmm17
+    vmovups 128(%rcx), %zmm18
+    vmovups 192(%rcx), %zmm19
+    vmovups 256(%rcx), %zmm20
+    vmovups 320(%rcx), %zmm21
+    vmovups 384(%rcx), %zmm22
+    vmovups 448(%rcx), %zmm23
+    vmovups 512(%rcx), %zmm24
+    vmovups 576(%rcx), %zmm25
+    vmovups 640(%rcx), %zmm26
+    vmovups 704(%rcx), %zmm27
+    vmovups 768(%rcx), %zmm28
+    vmovups 832(%rcx), %zmm29
+    vmovups 896(%rcx), %zmm30
+    vmovups 960(%rcx), %zmm31
+3:  ret
+4:  mov $-1, %eax
+    mov $-1, %edx
+    xrstor64 (%rdi)
+    ret
+
+    .section .note.GNU-stack,"",@progbits
