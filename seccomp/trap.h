@@ -67,6 +67,8 @@ static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext,
               offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
               offsetof(GuestContext, xstate_live) == kOffLive);
 static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16 && offsetof(TrapThread, in_use) == 24);
+static_assert(offsetof(GuestRegs, r12) == 32 && offsetof(GuestRegs, rbp) == 80 && offsetof(GuestRegs, rbx) == 88 &&
+              offsetof(GuestRegs, rax) == 104 && offsetof(GuestRegs, rsp) == 120 && offsetof(GuestRegs, rip) == 128);
 
 inline TrapThread* trap_thread() {
     TrapThread* t;
@@ -118,6 +120,11 @@ extern char oc_exit_begin[], oc_exit_end[];
 // Where a handler sends an exit that it interrupted: switches to the current context's runtime stack and calls
 // oc_exit_loop(current).
 [[noreturn]] void oc_exit_again();
+
+// Calls through the function table (table_x86_64.S) return by the ABI; in [oc_table_exit_begin, oc_table_exit_end) their context
+// holds everything, and a handler sends them to oc_table_again, which leaves by oc_exit_loop.
+extern char oc_table_exit_begin[], oc_table_exit_end[];
+[[noreturn]] void oc_table_again();
 
 // A system call that a latched signal interrupts even when it arrives just before the instruction: -EINTR. A handler
 // that finds RIP in [oc_intr_begin, oc_intr_end) sets it to oc_intr_abort.

@@ -99,6 +99,9 @@ struct Coroutine : GuestContext {
     i32 sched_policy, sched_priority, nice;
     u64 affinity[16];
 
+    // Calls through the function table (syscalls/task_table.cc): 0, kParkPermit, or the token of the park in progress.
+    std::atomic<u64> park_word;
+
     // what the dump shows
     u32 call_nr;           // system call in progress, ~0u: none
     const char* waits_for; // "futex", "fd", "timer" ...; nullptr: not parked
@@ -114,6 +117,7 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
+inline constexpr u64 kParkPermit = 1;  // tokens of waits are larger
 
 // The slot pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk slots.
 inline constexpr size_t kSlotsPerChunk = 64;

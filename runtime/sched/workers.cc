@@ -97,6 +97,7 @@ void workers_init(KThread* first, u32 limit, void (*start_ticks)()) {
     g_start_ticks = start_ticks;
 }
 
+u32 workers_limit() { return g_limit; }
 u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }
 

@@ -12,6 +12,7 @@ u32 workers_started();
 // For observers: [0, g_worker_count) are there.
 extern KThread* g_workers[kMaxWorkers];
 extern std::atomic<u32> g_worker_count;
+u32 workers_limit();
 KThread* worker_at(u32 index);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);

@@ -3,6 +3,7 @@
 // A handler finds one of these situations:
 //   guest code        state is saved into the coroutine and the frame is abandoned for oc_exit_loop (or the fault path)
 //   [oc_exit_begin..) the exit is sent back to its start (oc_exit_again): the coroutine still holds everything
+//   [oc_table_exit..) the same for a call through libocrun's table (oc_table_again)
 //   [oc_intr_begin..) the interruptible call is made to return -EINTR
 //   a guest copy      a fault resumes at oc_copy_fault
 //   other runtime     the signal is latched; the next exit or idle look takes it
@@ -180,6 +181,8 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     if (within(rip, oc_exit_begin, oc_exit_end)) {
         regs[REG_RIP] = (greg_t)oc_exit_again;
         regs[REG_EFL] &= ~0x100;  // the exit may have been about to single-step the guest
+    } else if (within(rip, oc_table_exit_begin, oc_table_exit_end)) {
+        regs[REG_RIP] = (greg_t)oc_table_again;
     } else if (within(rip, oc_intr_begin, oc_intr_end)) {
         regs[REG_RIP] = (greg_t)((u64)regs[REG_RCX] == (u64)oc_intr_end ? oc_intr_abort : oc_intr_never);
     }

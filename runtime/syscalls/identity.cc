@@ -11,6 +11,7 @@
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "runtime/syscalls/call.h"
+#include "runtime/syscalls/task_table.h"
 #include "seccomp/rewrite/rewrite.h"
 
 namespace ocrun {
@@ -71,6 +72,8 @@ long h_arch_prctl(Call& call) {
             return 0;
         case ARCH_GET_GS:
             return put_guest((void*)call.a[1], call.c->gs_base);
+        case OC_TABLE_PRCTL:
+            return task_table_where(call);
     }
     return native(call);
 }

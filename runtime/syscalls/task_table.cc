@@ -1,0 +1,113 @@
+// task_table.cc - parking, waking and yielding for libocrun, entered as C functions (seccomp/table_x86_64.S)
+//
+// A park here saves no extended state: the caller expects a callee to change it, and the switch keeps the control words. So a
+// suspended task costs its registers and a switch, not a trap. A permit and the token of a park share one word: who unparks
+// exchanges it for the permit and wakes what it found there.
+#include "runtime/syscalls/task_table.h"
+
+#include <asm/errno.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/sched/workers.h"
+
+namespace ocrun {
+
+namespace {
+
+constexpr const char* kReasons[OC_PARK_REASONS] = {"task", "join", "sleep", "lock"};
+
+Coroutine* coroutine_of(oc_self self) { return static_cast<Coroutine*>(reinterpret_cast<GuestContext*>(self)); }
+
+// What the fast exit does not look at. Does not return when there is something to do before the guest goes on.
+void leave_by_exit_loop(Coroutine* c, long result) {
+    c->regs.rax = u64(result);
+    oc_table_again();
+}
+
+long done(Coroutine* c, long result) {
+    if (__builtin_expect(signal_pending(c), 0)) leave_by_exit_loop(c, result);
+    return result;
+}
+
+}  // namespace
+
+extern "C" {
+
+long oc_table_park(oc_self, u64, u64);
+long oc_table_unpark(oc_self, oc_self);
+long oc_table_yield(oc_self);
+long oc_table_info(oc_self, oc_runtime_info*, u64);
+
+long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
+    Coroutine* c = coroutine_of(self);
+    if (!g_multi) return -ENOSYS;
+    if (c->park_word.load(std::memory_order_acquire) == kParkPermit) {
+        c->park_word.store(0, std::memory_order_relaxed);
+        return done(c, 0);
+    }
+    u64 token = wait_begin(c, true);
+    u64 word = 0;
+    // A permit that came this very moment: the wait ends as it began.
+    if (!c->park_word.compare_exchange_strong(word, token, std::memory_order_acq_rel)) wake(c, token, WakeReason::woken);
+    WakeReason why = wait_park(c, deadline_ns, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
+    if (c->park_word.exchange(0, std::memory_order_acq_rel) == kParkPermit) return done(c, 0);
+    return done(c, why == WakeReason::timeout ? -ETIMEDOUT : why == WakeReason::woken ? 0 : -EINTR);
+}
+
+long oc_call_unpark(oc_self self, oc_self whom) {
+    Coroutine* c = coroutine_of(whom);
+    u64 before = c->park_word.exchange(kParkPermit, std::memory_order_acq_rel);
+    if (before > kParkPermit) wake(c, before, WakeReason::woken);
+    return done(coroutine_of(self), 0);
+}
+
+long oc_call_yield(oc_self self) {
+    Coroutine* c = coroutine_of(self);
+    if (g_multi) yield_now(c);
+    return done(c, 0);
+}
+
+long oc_call_info(oc_self self, oc_runtime_info* out, u64 bytes) {
+    oc_runtime_info info{workers_started(), workers_limit()};
+    if (bytes > sizeof info) bytes = sizeof info;
+    return done(coroutine_of(self), copy_to_guest(out, &info, bytes));
+}
+
+[[noreturn]] void oc_table_slow_exit(GuestContext* c) {
+    // The guest's registers are where the entry put them; of the extended state only the control words outlive a call.
+    constexpr u64 kInitialEflags = 0x202;
+    constexpr size_t kXstateBv = 512;
+    constexpr u64 kX87AndSse = 3;
+    reset_xstate(c);
+    __builtin_ia32_fxsave64(c->xsave);
+    *(u64*)(c->xsave + kXstateBv) = kX87AndSse;
+    Coroutine* self = static_cast<Coroutine*>(c);
+    self->regs.rcx = self->regs.rip;  // spares the exit an iretq
+    self->regs.eflags = kInitialEflags;
+    self->restart = 0;
+    self->restart_deadline_ns = 0;
+    oc_exit_loop(c);
+}
+
+// The guest has a GS of its own: the runtime's comes back for the length of the call.
+void oc_table_take_gs(GuestContext* g) {
+    Coroutine* c = static_cast<Coroutine*>(g);
+    c->gs_base = read_gs_base();
+    write_gs_base((u64)c->on.load(std::memory_order_relaxed));
+}
+
+}  // extern "C"
+
+namespace {
+
+constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info};
+
+}  // namespace
+
+long task_table_where(Call& call) {
+    if (call.c->direct) return -EINVAL;
+    oc_table_where where{&kTable, reinterpret_cast<oc_self>(static_cast<GuestContext*>(call.c))};
+    return put_guest((void*)call.a[1], where);
+}
+
+}  // namespace ocrun
