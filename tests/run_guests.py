@@ -15,6 +15,7 @@ leading lines `// TEST: key=value …` (a value with blanks is written in double
   native=skip         there is nothing to compare with: the run under ocrun must end with `status`
   native-differs=WHY  output may differ from the native one; both must still end with `status`
   needs=A,B           root; second-worker; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
+  restart=skip        in api/: not started natively to restart itself under ocrun (oc_init)
   serial=yes          not beside other guests (it measures the machine)
   link=, std=, libs=  how it is built (tests/guests/CMakeLists.txt)
 
@@ -101,7 +102,7 @@ def stdin_of(guest, directory):
     return open(path, "rb")
 
 
-def run(guest, command, ocrun, timeout):
+def run(guest, command, ocrun, timeout, more_env=None):
     directory = tempfile.mkdtemp(prefix="ocrun-guest-")
     work = os.path.join(directory, "work")
     os.mkdir(work)
@@ -111,6 +112,7 @@ def run(guest, command, ocrun, timeout):
     for item in shlex.split(guest.keys.get("env", "")):
         key, _, value = item.partition("=")
         env[key] = value
+    env.update(more_env or {})
     try:
         with stdin_of(guest, directory) as stdin:
             return run_process(command, work, env, stdin, directory, timeout, ocrun, guest.keys.get("stdin") == "closed")
@@ -186,6 +188,12 @@ def test(guest, options, tally):
         outcome = run(guest, [ocrun] + CONFIGS[config] + shlex.split(guest.keys.get("ocrun", "").replace("${ROOT}", str(ROOT))) + command, ocrun, timeout)
         bad = complaint(guest, outcome, native)
         tally.report("fail" if bad else "pass", guest.title, config, bad or "", time.monotonic() - began)
+    if guest.source.parent.name == "api" and configs and guest.keys.get("restart") != "skip":
+        began = time.monotonic()
+        ocrun = str(build / "ocrun")
+        outcome = run(guest, command, ocrun, timeout, {"OC_API_MODE": "restart", "OCRUN": ocrun})
+        bad = complaint(guest, outcome, native)
+        tally.report("fail" if bad else "pass", guest.title, "restart", bad or "", time.monotonic() - began)
 
 
 def main():

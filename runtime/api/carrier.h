@@ -1,0 +1,32 @@
+// carrier.h - a pooled thread that runs tasks one after another; under ocrun it is a coroutine
+#pragma once
+#include <pthread.h>
+#include <setjmp.h>
+
+#include "runtime/api/task.h"
+
+namespace oc {
+
+struct Carrier {
+    Carrier* next = nullptr;  // among the idle or the dead
+    Thread* thread = nullptr;
+    pthread_t id{};
+    void* stack = nullptr;    // lowest usable address; the alternate stack lies above
+    jmp_buf base;             // where a fault in a task goes on
+    // Under the pool's lock:
+    bool searcher = false;    // was woken or made to look for a task
+    std::atomic<bool> idle{false};
+    bool busy = false;        // has a task that counts as under way
+    bool leave = false;       // to end when idle
+};
+
+// A new thread that begins as a searcher: 0 or -errno.
+int carrier_start(Thread& me, Carrier* c);
+// Sizes the stacks: once, before the first carrier.
+void carriers_init(u64 stack_bytes);
+// After the thread is gone: its stack goes back.
+void carrier_free(Carrier* c);
+// Handlers of the faults that end a task (fault.cc): 0 or -errno.
+int fault_install();
+
+}  // namespace oc

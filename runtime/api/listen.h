@@ -1,0 +1,13 @@
+// listen.h - listeners on changes of tasks' states; nothing but one load when there is none
+#pragma once
+#include "runtime/api/task.h"
+
+namespace oc {
+
+extern std::atomic<u32> g_listeners;
+void tell_listeners(const Task* t, u32 before, u32 now, int error);
+inline void tell(const Task* t, u32 before, u32 now, int error = 0) {
+    if (__builtin_expect(g_listeners.load(std::memory_order_relaxed) != 0, 0)) tell_listeners(t, before, now, error);
+}
+
+}  // namespace oc

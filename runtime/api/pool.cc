@@ -1,0 +1,507 @@
+// pool.cc - see pool.h; the janitor thread ends idle carriers, joins dead ones and repeats cancel signals
+#include "runtime/api/pool.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <map>
+#include <new>
+
+#include "runtime/api/cancel.h"
+
+namespace oc {
+
+namespace {
+
+constexpr u64 kPokeAgainNs = 1000000;
+constexpr u64 kTryAgainNs = 10000000;  // when no thread could be made
+
+struct Fifo {
+    Task* head = nullptr;
+    Task* tail = nullptr;
+    void push(Task* t) {
+        t->next = nullptr;
+        (tail ? tail->next : head) = t;
+        tail = t;
+    }
+    Task* pop() {
+        Task* t = head;
+        if (t && !(head = t->next)) tail = nullptr;
+        return t;
+    }
+};
+
+enum class Phase { off, on, stopping, ending };
+
+struct Pool {
+    Lock lock;
+    Phase phase = Phase::off;
+    // Queue. Priority 0 has a list of its own; the map's lists are never empty.
+    Fifo ordinary;
+    std::map<long, Fifo> others;
+    u64 queued = 0, under_way = 0, created = 0;
+    u32 queue_max = 0;
+    WaitNode* no_space = nullptr;  // threads that wait to submit, oldest last
+    // Carriers.
+    Carrier* idle = nullptr;
+    Carrier* dead = nullptr;
+    u32 carriers = 0, idle_count = 0, least_idle = 0, most = 0, least = 0, limit = 0;
+    bool searching = false;
+    bool short_of_threads = false;
+    u64 keep_alive_ns = 0, trim_at = kForever;
+    // Janitor and oc_stop.
+    pthread_t janitor{};
+    Thread* janitor_thread = nullptr;
+    bool janitor_leaves = false;
+    Task* cancels = nullptr;
+    Thread* stopper = nullptr;
+};
+
+alignas(Pool) char g_storage[sizeof(Pool)];
+Pool& pool() { return *reinterpret_cast<Pool*>(g_storage); }
+std::atomic<bool> g_made;
+
+void push(Pool& p, Task* t) {
+    if (!t->priority)
+        p.ordinary.push(t);
+    else
+        p.others[t->priority].push(t);
+    p.queued++;
+}
+
+Task* pop(Pool& p) {
+    if (!p.queued) return nullptr;
+    p.queued--;
+    auto first = p.others.begin();
+    if (first == p.others.end() || (first->first > 0 && p.ordinary.head)) return p.ordinary.pop();
+    Task* t = first->second.pop();
+    if (!first->second.head) p.others.erase(first);
+    return t;
+}
+
+struct Successor {
+    Carrier* wake = nullptr;
+    oc_self self = nullptr;
+    bool make = false;
+};
+
+// Lock held. Who looks at the queue next, if somebody must.
+Successor name_successor(Thread& me, Pool& p) {
+    Successor s;
+    if (!p.queued || p.searching) return s;
+    if (Carrier* c = p.idle) {
+        p.idle = c->next;
+        p.idle_count--;
+        if (p.idle_count < p.least_idle) p.least_idle = p.idle_count;
+        p.searching = c->searcher = true;
+        s.self = c->thread->self;
+        c->idle.store(false, std::memory_order_release);
+        if (!s.self) unpark(me, *c->thread);  // under the lock: a plain thread's memory goes with it
+    } else if (p.carriers < p.limit && p.phase != Phase::ending) {
+        p.carriers++;
+        p.searching = true;
+        s.make = true;
+    }
+    return s;
+}
+
+void kick_janitor(Thread& me, Pool& p) {
+    if (p.janitor_thread) unpark(me, *p.janitor_thread);
+}
+
+void summon(Thread& me, Pool& p, const Successor& s) {
+    if (s.self) g_table->unpark(me.self, s.self);
+    if (!s.make) return;
+    Carrier* c = new (std::nothrow) Carrier;
+    int r = -ENOMEM;
+    if (c) {
+        c->searcher = true;
+        r = carrier_start(me, c);
+        if (r) carrier_free(c);
+    }
+    Locked held(p.lock);
+    if (r) {
+        p.carriers--;
+        p.searching = false;
+        p.short_of_threads = true;
+        kick_janitor(me, p);
+        return;
+    }
+    if (p.carriers > p.most) p.most = p.carriers;
+    if (p.carriers > p.least && p.trim_at == kForever) {
+        p.trim_at = p.keep_alive_ns >= kForever / 2 ? kForever : now_ns() + p.keep_alive_ns;
+        p.least_idle = p.idle_count;
+        kick_janitor(me, p);
+    }
+}
+
+// Lock held. The carrier's last task is over.
+void settle(Thread& me, Pool& p, Carrier* c) {
+    if (!c->busy) return;
+    c->busy = false;
+    if (--p.under_way == 0 && p.stopper) unpark(me, *p.stopper);
+}
+
+void let_submit(Thread& me, Pool& p) {
+    if (!p.no_space || p.queued >= p.queue_max) return;
+    WaitNode* n = p.no_space;
+    while (n->next) n = n->next;
+    *n->link = nullptr;
+    n->link = nullptr;
+    unpark(me, *n->thread);
+}
+
+void janitor_trim(Thread& me, Pool& p) {
+    p.lock.lock();
+    u32 spare = p.carriers > p.least ? p.carriers - p.least : 0;
+    u32 out = p.least_idle < spare ? p.least_idle : spare;
+    for (; out && p.idle; out--) {
+        Carrier* c = p.idle;
+        p.idle = c->next;
+        p.idle_count--;
+        c->leave = true;
+        c->idle.store(false, std::memory_order_release);
+        unpark(me, *c->thread);
+    }
+    p.least_idle = p.idle_count;
+    p.trim_at = p.carriers > p.least ? now_ns() + p.keep_alive_ns : kForever;
+    p.lock.unlock();
+}
+
+void janitor_bury(Pool& p) {
+    Carrier* c;
+    {
+        Locked held(p.lock);
+        c = p.dead;
+        p.dead = nullptr;
+    }
+    while (c) {
+        Carrier* next = c->next;
+        pthread_join(c->id, nullptr);
+        carrier_free(c);
+        c = next;
+    }
+}
+
+void janitor_cancels(Pool& p) {
+    Task* list;
+    {
+        Locked held(p.lock);
+        list = p.cancels;
+        p.cancels = nullptr;
+    }
+    while (list) {
+        Task* t = list;
+        list = t->next_cancel;
+        bool over;
+        {
+            Locked held(t->lock);
+            over = has_ended(t) || t->unwinding || !t->cancel;
+            if (over) t->cancel_listed = false;
+        }
+        if (over) {
+            task_release(t);
+            continue;
+        }
+        cancel_poke(t);
+        Locked held(p.lock);
+        t->next_cancel = p.cancels;
+        p.cancels = t;
+    }
+}
+
+void* janitor_main(void*) {
+    Pool& p = pool();
+    Thread& me = self();
+    me.inside = 1;
+    {
+        Locked held(p.lock);
+        p.janitor_thread = &me;
+    }
+    for (;;) {
+        janitor_bury(p);
+        janitor_cancels(p);
+        u64 now = now_ns(), due = kForever;
+        Successor s;
+        bool trim = false, leave;
+        {
+            Locked held(p.lock);
+            leave = p.janitor_leaves && !p.dead && !p.carriers;
+            if (p.trim_at != kForever) {
+                trim = now >= p.trim_at;
+                due = p.trim_at;
+            }
+            if (p.short_of_threads && p.queued && !p.searching) {
+                p.short_of_threads = false;
+                s = name_successor(me, p);
+                due = now + kTryAgainNs;
+            }
+            if (p.cancels && now + kPokeAgainNs < due) due = now + kPokeAgainNs;
+        }
+        if (leave) break;
+        summon(me, p, s);
+        if (trim) {
+            janitor_trim(me, p);
+            continue;
+        }
+        park(me, due, OC_PARK_IDLE);
+    }
+    Locked held(p.lock);
+    p.janitor_thread = nullptr;
+    return nullptr;
+}
+
+int janitor_start(Pool& p) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    constexpr std::size_t kStack = 64 * 1024;
+    pthread_attr_setstacksize(&attributes, kStack + PTHREAD_STACK_MIN);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = pthread_create(&p.janitor, &attributes, janitor_main, nullptr);
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    pthread_attr_destroy(&attributes);
+    return -r;
+}
+
+// The child of a fork has none of the pool's threads: as before oc_init. What tasks were there is lost with them.
+void after_fork() {
+    if (!g_made) return;
+    t_thread.self = nullptr;
+    substrate_find();
+    new (g_storage) Pool;
+}
+
+void make() {
+    if (g_made) return;
+    new (g_storage) Pool;
+    pthread_atfork(nullptr, nullptr, after_fork);
+    g_made = true;
+}
+
+}  // namespace
+
+bool pool_is_on() { return g_made && pool().phase != Phase::off; }
+
+int pool_start(Thread& me, const oc_config& config) {
+    make();
+    Pool& p = pool();
+    {
+        Locked held(p.lock);
+        if (p.phase != Phase::off) return -EALREADY;
+        p.queue_max = config.queue_max;
+        p.least = config.tasks_min;
+        p.limit = config.tasks_max;
+        p.keep_alive_ns = config.keep_alive_ns;
+        p.created = p.most = 0;
+        p.janitor_leaves = p.short_of_threads = p.searching = false;
+        p.trim_at = kForever;
+    }
+    carriers_init(config.stack_bytes);
+    if (int r = cancel_install(config.cancel_signal)) return r;
+    if (int r = janitor_start(p)) return r;
+    {
+        Locked held(p.lock);
+        p.phase = Phase::on;
+    }
+    for (u32 i = 0; i < config.tasks_min; i++) {
+        Successor s;
+        s.make = true;
+        {
+            Locked held(p.lock);
+            if (p.carriers >= p.least) break;
+            p.carriers++;
+        }
+        summon(me, p, s);
+    }
+    return 0;
+}
+
+int pool_submit(Thread& me, Task* t) {
+    if (__builtin_expect(!g_made, 0)) return -ENODEV;
+    Pool& p = pool();
+    Successor s;
+    {
+        Locked held(p.lock);
+        for (;;) {
+            if (p.phase != Phase::on) return p.phase == Phase::off ? -ENODEV : -ESHUTDOWN;
+            if (p.queued < p.queue_max || me.task) break;
+            WaitNode n{p.no_space, &p.no_space, &me};
+            if (n.next) n.next->link = &n.next;
+            p.no_space = &n;
+            while (n.link) {
+                p.lock.unlock();
+                park(me, kForever, OC_PARK_LOCK);
+                p.lock.lock();
+            }
+        }
+        push(p, t);
+        p.created++;
+        p.under_way++;
+        s = name_successor(me, p);
+    }
+    summon(me, p, s);
+    return 0;
+}
+
+Task* pool_next(Thread& me, Carrier* c) {
+    Pool& p = pool();
+    for (;;) {
+        Successor s;
+        Task* t;
+        bool leave = false;
+        {
+            Locked held(p.lock);
+            settle(me, p, c);
+            if (c->searcher) c->searcher = p.searching = false;
+            t = pop(p);
+            if (t) {
+                c->busy = true;
+                let_submit(me, p);
+                s = name_successor(me, p);
+            } else if (c->leave || p.phase == Phase::ending || p.phase == Phase::off) {
+                leave = true;
+            } else {
+                c->next = p.idle;
+                p.idle = c;
+                p.idle_count++;
+                c->idle.store(true, std::memory_order_relaxed);
+            }
+        }
+        if (oc_self later = me.wake_later) {
+            me.wake_later = nullptr;
+            g_table->unpark(me.self, later);
+        }
+        if (leave) return nullptr;
+        if (t) {
+            summon(me, p, s);
+            if (task_begin(t, c)) return t;
+            task_release(t);  // cancelled before
+            continue;
+        }
+        while (c->idle.load(std::memory_order_acquire)) park(me, kForever, OC_PARK_IDLE);
+    }
+}
+
+void pool_carrier_ends(Thread& me, Carrier* c) {
+    Pool& p = pool();
+    Successor s;
+    {
+        Locked held(p.lock);
+        settle(me, p, c);
+        if (c->searcher) c->searcher = p.searching = false;
+        p.carriers--;
+        s = name_successor(me, p);
+        if (p.carriers == 0 && p.stopper) unpark(me, *p.stopper);
+    }
+    if (oc_self later = me.wake_later) {
+        me.wake_later = nullptr;
+        g_table->unpark(me.self, later);
+    }
+    summon(me, p, s);
+    // Last: the janitor frees the carrier once the thread is gone.
+    Locked held(p.lock);
+    c->next = p.dead;
+    p.dead = c;
+    kick_janitor(me, p);
+}
+
+void pool_cancel_pending(Task* t) {
+    Pool& p = pool();
+    {
+        Locked held(t->lock);
+        if (t->cancel_listed || has_ended(t)) return;
+        t->cancel_listed = true;
+        t->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    Locked held(p.lock);
+    t->next_cancel = p.cancels;
+    p.cancels = t;
+    kick_janitor(self(), p);
+}
+
+}  // namespace oc
+
+using namespace oc;
+
+extern "C" {
+
+int oc_stop(uint64_t timeout_ns) {
+    Thread& me = self();
+    if (me.task) return -EDEADLK;
+    if (!g_made) return -EINVAL;
+    Inside inside(me);
+    Pool& p = pool();
+    u64 deadline = deadline_of(timeout_ns);
+    {
+        Locked held(p.lock);
+        if (p.phase == Phase::off) return -EINVAL;
+        if (p.stopper) return -EALREADY;
+        if (p.phase == Phase::on) p.phase = Phase::stopping;
+        // Who waits for space learns it.
+        while (WaitNode* n = p.no_space) {
+            p.no_space = n->next;
+            n->link = nullptr;
+            unpark(me, *n->thread);
+        }
+        p.stopper = &me;
+        bool late = false;
+        while (p.under_way && !late) {
+            p.lock.unlock();
+            late = park(me, deadline, OC_PARK_JOIN) == -ETIMEDOUT;
+            p.lock.lock();
+        }
+        if (p.under_way) {
+            p.stopper = nullptr;
+            return -ETIMEDOUT;
+        }
+        p.phase = Phase::ending;
+        while (Carrier* c = p.idle) {
+            p.idle = c->next;
+            p.idle_count--;
+            c->idle.store(false, std::memory_order_release);
+            unpark(me, *c->thread);
+        }
+        while (p.carriers) {
+            p.lock.unlock();
+            park(me, kForever, OC_PARK_JOIN);
+            p.lock.lock();
+        }
+        p.stopper = nullptr;
+        p.janitor_leaves = true;
+        kick_janitor(me, p);
+    }
+    pthread_join(p.janitor, nullptr);
+    Locked held(p.lock);
+    p.phase = Phase::off;
+    return 0;
+}
+
+int oc_get_stats(oc_stats* stats) {
+    if (!pool_is_on() || !stats->size) return -EINVAL;
+    Thread& me = self();
+    Inside inside(me);
+    Pool& p = pool();
+    oc_stats s{};
+    s.size = stats->size < sizeof s ? stats->size : u32(sizeof s);
+    s.under_ocrun = g_table != nullptr;
+    oc_runtime_info info{1, 1};
+    if (g_table) g_table->info(me.self, &info, sizeof info);
+    s.workers = info.worker_max;
+    {
+        Locked held(p.lock);
+        s.pooled = p.carriers;
+        s.idle = p.idle_count;
+        s.most_pooled = p.most;
+        s.queued = p.queued;
+        s.under_way = p.under_way;
+        s.created = p.created;
+    }
+    __builtin_memcpy(stats, &s, s.size);
+    return 0;
+}
+
+}  // extern "C"

@@ -1,0 +1,239 @@
+// task.cc - creation, join and release of tasks (see task.h)
+#include "runtime/api/task.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <new>
+
+#include "runtime/api/cancel.h"
+#include "runtime/api/listen.h"
+#include "runtime/api/pool.h"
+
+namespace oc {
+
+namespace {
+
+std::atomic<u64> g_ids{1};
+// Ids are handed to threads in blocks: a counter that every creation shares costs more than the creation.
+constexpr u64 kIdBlock = 64;
+thread_local u64 t_next_id __attribute__((tls_model("initial-exec")));
+
+u64 next_id() {
+    if (t_next_id % kIdBlock == 0) t_next_id = g_ids.fetch_add(1, std::memory_order_relaxed) * kIdBlock;
+    return t_next_id++;
+}
+
+void link(Task* t, WaitNode* n) {
+    n->next = t->waiters;
+    if (n->next) n->next->link = &n->next;
+    n->link = &t->waiters;
+    t->waiters = n;
+}
+void unlink(WaitNode* n) {
+    if (!n->link) return;
+    *n->link = n->next;
+    if (n->next) n->next->link = n->link;
+    n->link = nullptr;
+}
+
+// False when it has ended: no need to wait.
+bool wait_on(Task* t, WaitNode* n, Thread& me) {
+    n->thread = &me;
+    Locked held(t->lock);
+    if (has_ended(t)) {
+        n->link = nullptr;
+        return false;
+    }
+    link(t, n);
+    return true;
+}
+void wait_off(Task* t, WaitNode* n) {
+    Locked held(t->lock);
+    unlink(n);
+}
+
+int join(Task* t, u64 timeout_ns, void** value) {
+    Thread& me = self();
+    if (me.task == t) return -EDEADLK;
+    if (!has_ended(t)) {
+        bool cancelled = false;
+        {
+            Inside inside(me);
+            WaitNode node;
+            if (wait_on(t, &node, me)) {
+                u64 deadline = deadline_of(timeout_ns);
+                Suspended suspended(me);
+                while (!has_ended(t)) {
+                    if ((cancelled = cancel_wanted(me))) break;
+                    if (park(me, deadline, OC_PARK_JOIN) == -ETIMEDOUT) break;
+                }
+                wait_off(t, &node);
+            }
+        }
+        if (cancelled) return cancel_here(me);
+        if (!has_ended(t)) return -ETIMEDOUT;
+    }
+    if (value) *value = t->value;
+    return t->error;
+}
+
+}  // namespace
+
+bool task_begin(Task* t, Carrier* carrier) {
+    Locked held(t->lock);
+    if (t->state.load(std::memory_order_relaxed) != OC_READY) return false;
+    t->state.store(OC_RUNNING, std::memory_order_relaxed);
+    t->carrier = carrier;
+    return true;
+}
+
+void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* value) {
+    u32 before = t->state.load(std::memory_order_relaxed);
+    t->error = error;
+    t->value = value;
+    t->carrier = nullptr;
+    t->state.store(state, std::memory_order_release);
+    tell(t, before, state, error);
+    while (WaitNode* n = t->waiters) {
+        unlink(n);
+        Thread& whom = *n->thread;
+        // A carrier that goes idle now hands over to one waiter at once. On plain threads the thread may be gone once the lock is.
+        if (me.carrier && !me.task && whom.self && !me.wake_later)
+            me.wake_later = whom.self;
+        else
+            unpark(me, whom);
+    }
+}
+
+void task_ended(Task* t) {
+    if (t->ended) t->ended(t->argument);
+}
+
+void task_release(Task* t) {
+    if (t->references.load(std::memory_order_acquire) != 1 && t->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    delete t->failure;
+    delete static_cast<oc_task*>(t);
+}
+
+}  // namespace oc
+
+using namespace oc;
+
+extern "C" {
+
+oc_task* oc_task_create_with(oc_function function, void* argument, const oc_task_attributes* attributes) {
+    Thread& me = self();
+    Inside inside(me);
+    if (!function || (attributes && (attributes->size < sizeof *attributes || attributes->flags))) {
+        errno = EINVAL;
+        return nullptr;
+    }
+    oc_task* t = new (std::nothrow) oc_task{};
+    if (!t) {
+        errno = ENOMEM;
+        return nullptr;
+    }
+    t->function = function;
+    t->argument = argument;
+    t->priority = attributes ? attributes->priority : 0;
+    t->ended = attributes ? attributes->ended : nullptr;
+    t->id = next_id();
+    tell(t, 0, OC_READY);
+    if (int r = pool_submit(me, t)) {
+        delete t;
+        errno = -r;
+        return nullptr;
+    }
+    return t;
+}
+
+oc_task* oc_task_create(oc_function function, void* argument, long priority) {
+    if (!priority) return oc_task_create_with(function, argument, nullptr);
+    oc_task_attributes a{sizeof a, 0, priority, nullptr};
+    return oc_task_create_with(function, argument, &a);
+}
+
+int oc_task_join(oc_task* t, void** value) { return join(t, OC_FOREVER, value); }
+int oc_task_timeout_join(oc_task* t, uint64_t timeout_ns, void** value) { return join(t, timeout_ns, value); }
+
+long oc_task_any_join(oc_task* const* tasks, size_t n, uint64_t timeout_ns) {
+    constexpr size_t kOnStack = 32;
+    if (!n) return -EINVAL;
+    auto ended = [&]() -> long {
+        for (size_t i = 0; i < n; i++)
+            if (has_ended(tasks[i])) return long(i);
+        return -ETIMEDOUT;
+    };
+    long found = ended();
+    if (found >= 0) return found;
+    Thread& me = self();
+    bool cancelled = false;
+    {
+        Inside inside(me);
+        WaitNode few[kOnStack];
+        WaitNode* nodes = n <= kOnStack ? few : (WaitNode*)malloc(n * sizeof(WaitNode));
+        if (!nodes) return -ENOMEM;
+        u64 deadline = deadline_of(timeout_ns);
+        size_t linked = 0;
+        while (linked < n && wait_on(tasks[linked], &nodes[linked], me)) linked++;
+        if (linked == n) {
+            Suspended suspended(me);
+            // Woken by whichever ended; which one it was is looked up once.
+            while ((found = ended()) < 0) {
+                if ((cancelled = cancel_wanted(me))) break;
+                if (park(me, deadline, OC_PARK_JOIN) == -ETIMEDOUT) break;
+            }
+        }
+        for (size_t i = 0; i < linked; i++) wait_off(tasks[i], &nodes[i]);
+        if (nodes != few) free(nodes);
+    }
+    if (cancelled) return cancel_here(me);
+    return ended();
+}
+
+void oc_task_drop(oc_task* t) {
+    if (!t) return;
+    Inside inside(self());
+    task_release(t);
+}
+
+uint64_t oc_task_id(const oc_task* t) { return t->id; }
+enum oc_state oc_task_state(const oc_task* t) { return oc_state(t->state.load(std::memory_order_acquire)); }
+const char* oc_task_error_text(const oc_task* t) { return has_ended(t) && t->failure ? t->failure->text : ""; }
+
+int oc_task_exception(const oc_task* t, void* out) {
+    if (!has_ended(t) || !t->failure || !t->failure->exception) return -ENOENT;
+    *(std::exception_ptr*)out = t->failure->exception;
+    return 0;
+}
+
+uint64_t oc_current_id(void) {
+    Task* t = self().task;
+    return t ? t->id : 0;
+}
+
+void oc_yield(void) {
+    Thread& me = self();
+    if (cancel_wanted(me) && cancel_here(me)) return;
+    Inside inside(me);
+    yield(me);
+}
+
+int oc_sleep(uint64_t span_ns) {
+    Thread& me = self();
+    u64 deadline = deadline_of(span_ns);
+    bool cancelled = false;
+    {
+        Inside inside(me);
+        Suspended suspended(me);
+        while (!(cancelled = cancel_wanted(me))) {
+            if (park(me, deadline, OC_PARK_SLEEP) == -ETIMEDOUT) break;
+            if (deadline != kForever && now_ns() >= deadline) break;
+        }
+    }
+    return cancelled ? cancel_here(me) : 0;
+}
+
+}  // extern "C"
