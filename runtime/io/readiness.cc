@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "runtime/base/hidden_fds.h"
@@ -18,8 +20,27 @@ struct FdState {
     Lock lock;
     std::atomic<u32> sequence;
     bool registered;
+    std::atomic<FdKind> kind;
+    std::atomic<bool> hung_up;      // an event told of an end or an error: there may be more to read than events tell
+    std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
+    u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
+    u64 emptied_activity;
+    u64 inode;                      // of a pipe
     FdWaiter* waiters;
 };
+
+// Waits of this process for pipes, by the pipe: a write through any descriptor of it finds them.
+struct PipeBucket {
+    Lock lock;
+    std::atomic<u32> waiting;
+    std::atomic<u64> activity;
+    FdWaiter* waiters;
+};
+constexpr u8 kMostlyWaits = 3;
+
+constexpr u32 kPipeBuckets = 64;
+PipeBucket g_pipes[kPipeBuckets];
+PipeBucket& bucket_of(u64 inode) { return g_pipes[(inode * 0x9e3779b97f4a7c15ul) >> 58]; }
 
 // Two levels, so that only used parts cost memory.
 constexpr u32 kLeafSlots = 1024, kLeaves = 1024;
@@ -104,6 +125,7 @@ void on_event(int fd, u32 events) {
     FdState* state = find(fd);
     if (!state) return;
     Locked held(state->lock);
+    if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) state->hung_up.store(true, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
     for (FdWaiter* w = state->waiters; w; w = w->next)
         if ((w->events | EPOLLERR | EPOLLHUP) & events) wake(w->c, w->token, WakeReason::woken);
@@ -116,11 +138,127 @@ void forget(FdState* state, int fd) {
         state->registered = false;
         g_registered.fetch_sub(1, std::memory_order_relaxed);
     }
+    state->kind.store(FdKind::unknown, std::memory_order_relaxed);
+    state->hung_up.store(false, std::memory_order_relaxed);
+    state->waits.store(0, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
     for (FdWaiter* w = state->waiters; w; w = w->next) wake(w->c, w->token, WakeReason::woken);
 }
 
+FdKind ask_kind(int fd, u64* inode) {
+    struct stat st;
+    if (is_error(sys(__NR_fstat, fd, &st))) return FdKind::unknown;
+    *inode = st.st_ino;
+    if (S_ISFIFO(st.st_mode)) return FdKind::pipe;
+    if (!S_ISSOCK(st.st_mode)) return FdKind::other;
+    i32 domain, type;
+    u32 size = sizeof domain;
+    if (is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &size))) return FdKind::socket;
+    size = sizeof type;
+    if (is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &size)) || type != SOCK_STREAM) return FdKind::socket;
+    return domain == AF_UNIX ? FdKind::unix_stream : domain == AF_INET || domain == AF_INET6 ? FdKind::stream : FdKind::socket;
+}
+
+// Wakes those who wait for `events` on the pipe.
+void wake_pipe(FdState* state, u32 events) {
+    PipeBucket& b = bucket_of(state->inode);
+    b.activity.fetch_add(1, std::memory_order_seq_cst);
+    if (!b.waiting.load(std::memory_order_seq_cst)) return;
+    Locked held(b.lock);
+    for (FdWaiter* w = b.waiters; w; w = w->next_in_pipe)
+        if (w->inode == state->inode && (w->events & events)) wake(w->c, w->token, WakeReason::woken);
+}
+
+void join_pipe(FdState* state, FdWaiter* w) {
+    w->inode = state->inode;
+    PipeBucket& b = bucket_of(w->inode);
+    Locked held(b.lock);
+    w->next_in_pipe = b.waiters;
+    b.waiters = w;
+    b.waiting.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void leave_pipe(FdWaiter* w) {
+    PipeBucket& b = bucket_of(w->inode);
+    Locked held(b.lock);
+    for (FdWaiter** at = &b.waiters; *at; at = &(*at)->next_in_pipe)
+        if (*at == w) {
+            *at = w->next_in_pipe;
+            break;
+        }
+    b.waiting.fetch_sub(1, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+FdKind fd_kind(int fd, bool learn) {
+    FdState* state = learn ? find_or_make(fd) : find(fd);
+    if (!state) return FdKind::unknown;
+    FdKind kind = state->kind.load(std::memory_order_acquire);
+    if (kind != FdKind::unknown || !learn) return kind;
+    u32 sequence = state->sequence.load(std::memory_order_acquire);
+    u64 inode = 0;
+    kind = ask_kind(fd, &inode);
+    if (kind == FdKind::unknown) return kind;
+    Locked held(state->lock);
+    // The number changed its meaning meanwhile: what was asked may be about the file before.
+    if (state->sequence.load(std::memory_order_acquire) != sequence) return FdKind::unknown;
+    state->inode = inode;
+    state->emptied_activity = 0;
+    state->emptied_at = sequence - 1;
+    state->kind.store(kind, std::memory_order_release);
+    return kind;
+}
+
+u64 fd_pipe_activity(int fd) {
+    FdState* state = find(fd);
+    if (!state || state->kind.load(std::memory_order_acquire) != FdKind::pipe) return 0;
+    return bucket_of(state->inode).activity.load(std::memory_order_acquire);
+}
+
+void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
+    FdState* state = find(fd);
+    if (!state || !state->registered || state->hung_up.load(std::memory_order_relaxed)) return;
+    FdKind kind = state->kind.load(std::memory_order_relaxed);
+    if (kind != FdKind::pipe && kind != FdKind::stream) return;
+    Locked held(state->lock);
+    state->emptied_at = seen;
+    state->emptied_activity = pipe_activity;
+}
+
+bool fd_known_empty(int fd) {
+    FdState* state = find(fd);
+    if (!state) return false;
+    FdKind kind = state->kind.load(std::memory_order_acquire);
+    if (kind != FdKind::pipe && kind != FdKind::stream) return false;
+    if (__atomic_load_n(&state->emptied_at, __ATOMIC_RELAXED) != state->sequence.load(std::memory_order_relaxed)) return false;
+    Locked held(state->lock);
+    return state->registered && !state->hung_up.load(std::memory_order_relaxed) &&
+           state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
+           (kind != FdKind::pipe || state->emptied_activity == bucket_of(state->inode).activity.load(std::memory_order_acquire));
+}
+
+void fd_note_try(int fd, bool would_block) {
+    FdState* state = find(fd);
+    if (!state) return;
+    u8 waits = state->waits.load(std::memory_order_relaxed), now = would_block ? waits < kMostlyWaits ? u8(waits + 1) : waits : u8(0);
+    if (now != waits) state->waits.store(now, std::memory_order_relaxed);
+}
+
+bool fd_mostly_waits(int fd) {
+    FdState* state = find(fd);
+    return state && state->waits.load(std::memory_order_relaxed) >= kMostlyWaits;
+}
+
+void fd_wrote(int fd) {
+    FdState* state = find(fd);
+    if (state && state->kind.load(std::memory_order_acquire) == FdKind::pipe) wake_pipe(state, EPOLLIN);
+}
+
+void fd_took(int fd) {
+    FdState* state = find(fd);
+    if (state && state->kind.load(std::memory_order_acquire) == FdKind::pipe) wake_pipe(state, EPOLLOUT);
+}
 
 u32 fd_sequence(int fd) {
     FdState* state = find(fd);
@@ -166,14 +304,18 @@ long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeRe
     w.token = wait_begin(c, true);
     long r = fd_link(&w, seen);
     if (r != 0) wake(c, w.token, WakeReason::woken);
+    FdState* state = r == 0 ? find(fd) : nullptr;
+    bool in_pipe = state && state->kind.load(std::memory_order_acquire) == FdKind::pipe;
+    if (in_pipe) join_pipe(state, &w);
     *why = wait_park(c, deadline_ns, "descriptor", u64(fd));
+    if (in_pipe) leave_pipe(&w);
     fd_unlink(&w);
     return is_error(r) ? r : 0;
 }
 
 void fd_forget(int fd) {
     if (FdState* state = find(fd))
-        if (state->registered || state->waiters) forget(state, fd);
+        if (state->registered || state->waiters || state->kind.load(std::memory_order_acquire) != FdKind::unknown) forget(state, fd);
 }
 
 void fd_forget_range(unsigned first, unsigned last) {
@@ -231,6 +373,11 @@ void readiness_after_fork(bool shared_files) {
         g_epoll.store(-1, std::memory_order_relaxed);
     }
     g_registered.store(0, std::memory_order_relaxed);
+    for (PipeBucket& b : g_pipes) {
+        b.lock.reset();
+        b.waiting.store(0, std::memory_order_relaxed);
+        b.waiters = nullptr;
+    }
     for (auto& leaf : g_leaves) {
         FdState* states = leaf.load(std::memory_order_relaxed);
         if (!states) continue;
@@ -238,6 +385,7 @@ void readiness_after_fork(bool shared_files) {
             states[i].lock.reset();
             states[i].registered = false;
             states[i].waiters = nullptr;
+            states[i].hung_up.store(false, std::memory_order_relaxed);
         }
     }
 }

@@ -61,6 +61,8 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
 
 // Puts a coroutine that never ran, or that lost its worker, into a run queue.
 void make_ready(Coroutine* c);
+// A coroutine waits in the queue of the calling worker.
+inline bool someone_ready() { return this_thread()->run_count.load(std::memory_order_relaxed) != 0; }
 // Lets others run; returns when c is chosen again. Polls timers and descriptors too.
 void yield_now(Coroutine* c);
 // As yield_now for a tick in the middle of guest code: polls, and lets an idle worker help before it switches.

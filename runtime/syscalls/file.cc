@@ -115,13 +115,35 @@ long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     return long(done);
 }
 
+// read(2) of one buffer from a stream socket is a recv, and cheaper so. Other kinds differ: a read of nothing takes no datagram,
+// a write to a SOCK_SEQPACKET ends a record.
+bool is_plain_stream(const Transfer& t, FdKind kind) {
+    return (kind == FdKind::stream || kind == FdKind::unix_stream) && t.position < 0 && !t.flags && t.v.size() == 1 && t.v.data()->iov_len;
+}
+
+long try_read(int fd, const Transfer& t, FdKind kind) {
+    if (!is_plain_stream(t, kind)) return try_transfer(__NR_preadv2, fd, t, 0);
+    long r = sys(__NR_recvfrom, fd, t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, nullptr);
+    // The number became another file's without our seeing it.
+    return r == -ENOTSOCK ? try_transfer(__NR_preadv2, fd, t, 0) : r;
+}
+
 long do_read(Call& call, Transfer& t) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
+    w.give_way();
     for (;;) {
         w.arm();
-        long r = try_transfer(__NR_preadv2, w.fd(), t, 0);
-        if (r > 0) return u64(r) < t.v.total() ? read_rest(c, w.fd(), t, r) : r;
+        FdKind kind = w.kind();
+        long r = w.known_empty() ? -EAGAIN : try_read(w.fd(), t, kind);
+        w.tried(r == -EAGAIN);
+        if (r > 0) {
+            if (kind == FdKind::pipe) fd_took(w.fd());
+            if (u64(r) == t.v.total()) return r;
+            if (kind == FdKind::other || kind == FdKind::unknown) return read_rest(c, w.fd(), t, r);
+            w.emptied();
+            return r;
+        }
         if (r == -EOPNOTSUPP) {
             Call plain = call;
             r = ask_then_call(plain, w.fd(), POLLIN);
@@ -142,7 +164,11 @@ long do_read(Call& call, Transfer& t) {
 }
 
 // The next part of a write. A socket that took a part already must not raise SIGPIPE for the rest.
-long try_write(const Transfer& t, u64 done, IoWait& w) {
+long try_write(const Transfer& t, u64 done, IoWait& w, FdKind kind) {
+    if (!done && is_plain_stream(t, kind)) {
+        long r = sys(__NR_sendto, w.fd(), t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, 0);
+        return r == -ENOTSOCK ? try_transfer(__NR_pwritev2, w.fd(), t, done) : r;
+    }
     if (!done || !w.is_socket()) return try_transfer(__NR_pwritev2, w.fd(), t, done);
     msghdr m{};
     m.msg_iov = const_cast<iovec*>(t.v.data());
@@ -156,7 +182,8 @@ long do_write(Call& call, Transfer& t) {
     u64 done = 0, total = 0;
     for (;;) {
         w.arm();
-        long r = try_write(t, done, w);
+        FdKind kind = w.kind();
+        long r = try_write(t, done, w, kind);
         if (r == -EOPNOTSUPP) {
             Call rest = plain_call(c, __NR_pwritev2, w.fd(), t, done);
             r = ask_then_call(done ? rest : call, w.fd(), POLLOUT);
@@ -179,6 +206,7 @@ long do_write(Call& call, Transfer& t) {
             if (done) return long(done);
             return r == -EINTR ? w.interrupted() : r;
         }
+        if (kind == FdKind::pipe) fd_wrote(w.fd());
         if (!done) total = t.v.total();
         done += u64(r);
         if (r == 0 || done >= total || w.nonblocking() || !t.v.advance(u64(r))) return long(done);

@@ -85,7 +85,17 @@ void IoWait::look() {
     looked_ = true;
     long flags = sys(__NR_fcntl, fd_, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
+    packets_ = !is_error(flags) && (flags & O_DIRECT);
+    FdKind kind = fd_kind(fd_, true);
+    if (kind == FdKind::pipe || kind == FdKind::other) return;  // only sockets have time-outs
     deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
+}
+
+bool IoWait::known_empty() {
+    if (looked_ || !fd_known_empty(fd_)) return false;
+    look();
+    // A pipe in packet mode gives less than was asked for while more is there.
+    return !nonblocking_ && !packets_;
 }
 
 bool IoWait::nonblocking() {
@@ -250,6 +260,7 @@ IoVector::~IoVector() {
 }
 
 u64 IoVector::total() const {
+    if (at_ == &one_) return count_ ? (one_.iov_len < kMaxTransfer ? one_.iov_len : kMaxTransfer) : 0;
     constexpr u64 kBatch = 16;
     iovec part[kBatch];
     u64 sum = 0;

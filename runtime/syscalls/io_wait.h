@@ -35,7 +35,26 @@ public:
     // What tries are to be made on; the call's argument follows it.
     int fd() const { return fd_; }
     // Before every try, so that an event between the try and the wait is not lost.
-    void arm() { seen_ = fd_sequence(fd_); }
+    void arm() {
+        seen_ = fd_sequence(fd_);
+        activity_ = fd_pipe_activity(fd_);
+    }
+    // Before the first try: lets others run when the descriptor mostly has to be waited for.
+    void give_way() {
+        // (yield_now looks at the descriptors when nobody is ready.)
+        yielded_ = fd_mostly_waits(fd_);
+        if (yielded_) yield_now(call_.c);
+    }
+    // After a try; a success that others were given time for says nothing.
+    void tried(bool would_block) {
+        if (would_block || !yielded_) fd_note_try(fd_, would_block);
+        yielded_ = true;
+    }
+    FdKind kind() { return fd_kind(fd_, true); }
+    // A try would block for sure (fd_emptied), and so would the call.
+    bool known_empty();
+    // The read got less than it asked for.
+    void emptied() { fd_emptied(fd_, seen_, activity_); }
     // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or
     // the code for an interruption.
     long block();
@@ -59,7 +78,9 @@ private:
     u32 events_;
     int timeout_option_;
     u32 seen_ = 0;
-    bool looked_ = false, nonblocking_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
+    u64 activity_ = 0;
+    bool yielded_ = false;
+    bool looked_ = false, nonblocking_ = false, packets_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
     u64 deadline_ns_ = kNever;
     IoWait* next_ = nullptr;  // in the list of those that wait
     int kept_ = -1;           // given by a closing thread

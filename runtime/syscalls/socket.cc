@@ -207,11 +207,14 @@ long h_recvfrom(Call& call) {
     u64 flags = u32(call.a[3]);
     if (flags & kNeverWaits) return native(call);
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
+    w.give_way();
     u64 done = 0;
     for (;;) {
         w.arm();
-        long r = sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4],
-                     call.a[5]);
+        bool empty = !done && w.known_empty();
+        long r = empty ? -EAGAIN
+                       : sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
+        w.tried(r == -EAGAIN);
         if (r == -EAGAIN) {
             r = w.block();
             if (r == 0) {
@@ -224,6 +227,7 @@ long h_recvfrom(Call& call) {
             return r;
         }
         if (r < 0) return done ? long(done) : r;
+        if (r > 0 && u64(r) < call.a[2] - done && !(flags & ~u64(MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC))) w.emptied();
         done += u64(r);
         if (r == 0 || !(flags & MSG_WAITALL) || done >= call.a[2] || !is_stream(w.fd()) || w.nonblocking())
             return long(done);
