@@ -42,20 +42,22 @@ struct SwReserved {
 
 // Which components plain moves handle (xstate_x86_64.S): XGETBV(1) must tell what is in use, and the mask registers have 64 bits
 // only with AVX-512BW.
-void choose_plain_moves() {
+void choose_plain_moves(CpuFacts* facts) {
     constexpr u32 kSse = 2, kMasks = 5, kHigh = 7, kAvx512 = 0xe0;
     constexpr u32 kLeaf7Avx512F = 1u << 16, kLeaf7Avx512Bw = 1u << 30, kXgetbv1 = 1u << 2;
-    u32 a = 0, b = 0, c = 0, d = 0;
-    __get_cpuid_count(0xd, 1, &a, &b, &c, &d);
+    u32 a, b, c, d;
+    __cpuid_count(0xd, 1, a, b, c, d);
     if (!(a & kXgetbv1)) return;
-    oc_xstate_plain = kSse;
-    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    facts->plain = kSse;
+    __cpuid_count(7, 0, a, b, c, d);
     constexpr u32 kWanted = kLeaf7Avx512F | kLeaf7Avx512Bw;
     if ((b & kWanted) != kWanted || (g_xsave_features & kAvx512) != kAvx512) return;
-    __get_cpuid_count(0xd, kMasks, &a, &oc_xstate_masks, &c, &d);
-    __get_cpuid_count(0xd, kHigh, &a, &oc_xstate_high, &c, &d);
-    oc_xstate_plain = kSse | 1u << kMasks | 1u << kHigh;
+    __cpuid_count(0xd, kMasks, a, facts->masks, c, d);
+    __cpuid_count(0xd, kHigh, a, facts->high, c, d);
+    facts->plain = kSse | 1u << kMasks | 1u << kHigh;
 }
+
+CpuFacts g_facts;
 
 }  // namespace
 
@@ -142,17 +144,27 @@ extern "C" void oc_on_sigsys(int sig, siginfo_t* info, ucontext_t* uc) {
     leave_handler(c, oc_enter_syscall);
 }
 
-long trap_init() {
-    u32 a, b, c, d;
-    if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d) || b < kLegacyBytes + 64) return -ENOSYS;
-    // Counts what XCR0 has, AMX tiles included, which the kernel leaves out of the frames of programs that never asked for
-    // them: frames built here may be larger than the kernel's there, which no program minds.
-    g_xsave_exact_bytes = b;
+const CpuFacts& cpu_facts() { return g_facts; }
+
+long trap_init(const CpuFacts* known) {
+    // The size counts what XCR0 has, AMX tiles included, which the kernel leaves out of the frames of programs that never asked
+    // for them: frames built here may be larger than the kernel's there, which no program minds.
+    if (known) {
+        g_facts = *known;
+    } else {
+        u32 a, c, d;
+        if (!__get_cpuid_count(0xd, 0, &a, &g_facts.xsave_bytes, &c, &d)) return -ENOSYS;
+    }
+    if (g_facts.xsave_bytes < kLegacyBytes + 64) return -ENOSYS;
+    g_xsave_exact_bytes = g_facts.xsave_bytes;
+    g_xsave_bytes = (g_xsave_exact_bytes + 63) & ~63ul;
     u32 low, high;
     asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     g_xsave_features = u64(high) << 32 | low;
-    g_xsave_bytes = (b + 63) & ~63ul;
-    choose_plain_moves();
+    if (!known) choose_plain_moves(&g_facts);
+    oc_xstate_plain = g_facts.plain;
+    oc_xstate_masks = g_facts.masks;
+    oc_xstate_high = g_facts.high;
     return 0;
 }
 

@@ -86,8 +86,17 @@ size_t xsave_exact_bytes();
 // State components the kernel enabled (XCR0).
 u64 xsave_features();
 
-// Start-up: 0 or -errno. Measures the XSAVE area; FSGSBASE instructions must be allowed (-ENOSYS when not).
-long trap_init();
+// What CPUID says about the extended state. Handed on at an exec: each CPUID costs microseconds in a virtual machine.
+struct CpuFacts {
+    u32 xsave_bytes;  // XSAVE area for what the kernel enabled, not rounded
+    u32 plain;        // components moved by plain moves (xstate_x86_64.S), 0: none
+    u32 masks, high;  // where they lie in the area
+};
+const CpuFacts& cpu_facts();
+
+// Start-up: 0 or -errno. Measures the XSAVE area unless told (`known`, else nullptr); FSGSBASE instructions must be allowed
+// (-ENOSYS when not).
+long trap_init(const CpuFacts* known);
 // Installs `handler` for SIGSYS as described above.
 long trap_install_sigsys();
 // Gives the calling kernel thread its alt stack (the end of its block) and its GS base. 0 or -errno.

@@ -39,6 +39,15 @@ int hidden_fd_choose_base() {
 
 long hidden_fd_place(int fd, HiddenFd which, bool cloexec, bool below_limit) {
     int to = g_base + which;
+    if (fd < to) {
+        // The lowest free number from there, unless the limit is smaller: never one that the guest uses already.
+        long r = sys(__NR_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, to);
+        if (!is_error(r)) {
+            sys(__NR_close, fd);
+            g_numbers[which] = int(r);
+            return 0;
+        }
+    }
     Limit limit{};
     sys(__NR_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit);
     bool raised = false;

@@ -24,6 +24,7 @@ constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
 
 Lock g_pool_lock;
 Coroutine* g_free;
+u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
 
 size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }
 
@@ -36,17 +37,16 @@ void guard(u8* slot) {
 
 // Caller holds g_pool_lock.
 bool grow() {
-    if (!g_pool.chunks) g_pool.chunks = (u8**)pages_alloc(kMaxChunks * sizeof(u8*));
-    if (!g_pool.chunks || g_pool.chunk_count == kMaxChunks) return false;
+    g_pool.chunks = g_chunk_table;
+    if (g_pool.chunk_count == kMaxChunks) return false;
     long r = sys(__NR_mmap, nullptr, g_pool.slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(r)) return false;
     u8* chunk = (u8*)r;
     sys(__NR_madvise, chunk, g_pool.slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
     g_pool.chunks[g_pool.chunk_count++] = chunk;
-    // Guards are laid now; the slots themselves stay untouched until used: free_next lives in the slot, so only the
-    // chunk's first slot is linked and the others follow by `fresh` count.
-    for (size_t i = 0; i < kSlotsPerChunk; i++) guard(chunk + i * g_pool.slot_bytes);
+    // Slots stay untouched, and without their guards, until used: free_next lives in the slot, so none is linked and they
+    // follow by `fresh` count.
     return true;
 }
 
@@ -70,7 +70,9 @@ Coroutine* coroutine_alloc() {
                 if (!grow()) return nullptr;
                 g_pool.fresh = 0;
             }
-            c = slot_coroutine(g_pool.chunks[g_pool.chunk_count - 1] + g_pool.fresh++ * g_pool.slot_bytes);
+            u8* slot = g_pool.chunks[g_pool.chunk_count - 1] + g_pool.fresh++ * g_pool.slot_bytes;
+            guard(slot);
+            c = slot_coroutine(slot);
         }
     }
     // The wait sequence survives reuse, so a wake meant for the previous tenant cannot hit this one.

@@ -10,6 +10,8 @@
 #include "runtime/host/elf_plan.h"
 #include "runtime/host/owned.h"
 
+extern "C" char _end;
+
 namespace ocrun {
 namespace {
 
@@ -32,7 +34,9 @@ struct Randomness {
 void get_randomness(Randomness* random) {
     long persona = sys(__NR_personality, 0xffffffffu);
     if (!is_error(persona) && (persona & ADDR_NO_RANDOMIZE)) random->addresses = false;
-    if (random->addresses) {
+    if (random->addresses && sys(__NR_brk, 0) >= long(page_up((u64)&_end) + kPageBytes)) {
+        // The kernel moved ocrun's own brk away from its bss, which it does for kernel.randomize_va_space = 2 only.
+    } else if (random->addresses) {
         OwnedFd setting(sys(__NR_openat, AT_FDCWD, "/proc/sys/kernel/randomize_va_space", O_RDONLY | O_CLOEXEC));
         char digit = '2';  // no /proc: the kernel's default
         if (setting.get() >= 0 && sys(__NR_read, setting.get(), &digit, 1) != 1) digit = '2';
@@ -224,7 +228,7 @@ u64 choose_brk(const ElfPlan& program, const Place& place, const Randomness& ran
     return brk >= kHostWindowBegin && brk < kHostWindowEnd ? kHostWindowEnd : brk;
 }
 
-// Buffers of load_image, too large for the stack.
+// Buffers of load_image.
 struct Work {
     alignas(8) char program_table[kElfTableBytes];
     alignas(8) char interp_table[kElfTableBytes];
@@ -296,12 +300,8 @@ long load_both(int fd, int interp_fd, const char* shown_path, Work* work, Loaded
 
 long load_image(int fd, const char* shown_path, LoadedImage* out, Text* why, int interp_fd) {
     why->clear();
-    OwnedPages pages(sizeof(Work));
-    long r = -ENOMEM;
-    if (pages.start())
-        r = load_both(fd, interp_fd, shown_path, (Work*)pages.start(), out, why);
-    else
-        why->add(shown_path).add(": ").add(errno_text(r));
+    Work work;
+    long r = load_both(fd, interp_fd, shown_path, &work, out, why);
     if (!r) why->clear();
     return r;
 }

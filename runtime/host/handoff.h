@@ -7,6 +7,7 @@
 #pragma once
 #include "config/policy.h"
 #include "runtime/base/text.h"
+#include "seccomp/trap.h"
 
 namespace ocrun {
 
@@ -21,6 +22,8 @@ inline constexpr u32 kTidBlock = 1024;
 
 struct Handoff {
     u64 signal_mask;
+    u64 ignored_signals;     // the kernel is told too; this saves asking for each
+    CpuFacts cpu;
     int policy_fd;
     int target_fd;           // the ELF file to load
     int filter_fd;           // memfd with the guest's own seccomp programs, -1: none

@@ -31,12 +31,13 @@ struct StackBlock {
     const char* bytes;
     size_t size;
     u64 rsp;
+    size_t mapped;  // bytes to unmap afterwards
 } g_block;
 
 // Runs as coroutine 1: the launcher's stack is dead now, its place is the guest's.
 void first_entry(Coroutine* c) {
     memcpy((void*)g_block.rsp, g_block.bytes, g_block.size);
-    pages_free((void*)g_block.bytes, g_block.size);
+    if (g_block.mapped) pages_free((void*)g_block.bytes, g_block.mapped);
     oc_exit_loop(c);
 }
 
@@ -60,7 +61,9 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     q.stack.image = &image;
     u64 top = (u64)(q.stack.argv - 1);
     size_t size = initial_stack_bytes(q.stack);
-    char* buffer = (char*)pages_alloc(size);
+    // Nearly always small enough to need no mapping.
+    alignas(16) static char usual[16 * 1024];
+    char* buffer = size <= sizeof usual ? usual : (char*)pages_alloc(size);
     InitialStack stack{};
     if (!buffer) return -ENOMEM;
     r = build_initial_stack(q.stack, top, buffer, size, &stack);
@@ -70,10 +73,12 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
         why->add(q.shown_path).add(": the initial stack cannot be built: ").add(errno_text(r));
         return r;
     }
-    g_block = {buffer, stack.bytes, stack.rsp};
-    if (fd_path(q.target_fd, g_exe_path, sizeof g_exe_path) < 0) text_copy(g_exe_path, sizeof g_exe_path, q.shown_path);
+    g_block = {buffer, stack.bytes, stack.rsp, buffer == usual ? 0 : size};
     // Kept for /proc/self/exe; without a number to spare the path has to do.
-    if (is_error(hidden_fd_place(q.target_fd, kHiddenTarget, true, false))) sys(__NR_close, q.target_fd);
+    if (is_error(hidden_fd_place(q.target_fd, kHiddenTarget, true, false))) {
+        if (fd_path(q.target_fd, g_exe_path, sizeof g_exe_path) < 0) text_copy(g_exe_path, sizeof g_exe_path, q.shown_path);
+        sys(__NR_close, q.target_fd);
+    }
     if (q.interp_fd >= 0) sys(__NR_close, q.interp_fd);
 
     // libc's per-thread registrations point into memory the guest does not know.
@@ -83,7 +88,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
 
     g_policy = q.policy;
     g_host_no_new_privs = q.host_no_new_privs;
-    r = trap_init();
+    r = trap_init(q.cpu);
     if (r) {
         why->clear();
         why->add("this CPU or kernel lacks XSAVE or FSGSBASE, which ocrun needs");
@@ -103,12 +108,11 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     OC_CHECK(r == 0);
     g_pid = u32(sys(__NR_getpid));
     dispatch_init();
-    futex_init();
     scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle, signals_worker_starts}, worker);
     workers_init(worker, q.policy->scheduler.workers, preempt_start);
     ring_init(q.policy->io.backend, q.policy->io.offload_threads_max);
     offload_init(q.policy->io.offload_threads_max);
-    signals_init();
+    signals_init(q.ignored_signals);
     r = trap_install_sigsys();
     OC_CHECK(r == 0);
     dump_init();

@@ -3,6 +3,7 @@
 #include "config/policy.h"
 #include "runtime/base/text.h"
 #include "runtime/host/initial_stack.h"
+#include "seccomp/trap.h"
 
 struct sock_filter;
 
@@ -15,6 +16,9 @@ struct BootRequest {
     const char* comm;
     const Policy* policy;      // must stay mapped
     u64 signal_mask;           // the guest's
+    // After a guest's exec, from the image before; nullptr: ask the kernel and the CPU.
+    const u64* ignored_signals;
+    const CpuFacts* cpu;
     StackInputs stack;         // image is filled in by boot
     // The filter of a first launch; nullptr when it is inherited.
     const sock_filter* filter;

@@ -177,6 +177,10 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
     }
     if (!r) {
         handoff.signal_mask = c->restore_mask ? c->saved_mask : c->mask;
+        const SignalAction* actions = signal_actions_of(t);
+        for (int sig = 1; sig <= kSignals; sig++)
+            if (actions[sig].handler == (u64)SIG_IGN && sig != SIGSYS) handoff.ignored_signals |= signal_bit(sig);
+        handoff.cpu = cpu_facts();
         handoff.policy_fd = hidden_fd(kHiddenPolicy);
         handoff.target_fd = target.fd;
         handoff.base = hidden_fd(kHiddenExe);

@@ -235,6 +235,8 @@ namespace {
     q.comm = handoff.comm;
     q.policy = policy;
     q.signal_mask = handoff.signal_mask;
+    q.ignored_signals = &handoff.ignored_signals;
+    q.cpu = &handoff.cpu;
     q.stack.argc = start.argc;
     q.stack.argv = start.argv;
     q.stack.envp = start.envp;

@@ -341,8 +341,15 @@ void attend() {
     worker_attend();
 }
 
+// The first worker's is part of the image, without a call and a mapping of its own; aligned here, because an alignment in the
+// file would make a segment more.
+static u8 g_first_block[2 * kThreadBlockBytes];
+static std::atomic<bool> g_first_taken{false};
+
 KThread* kthread_alloc(ThreadKind kind) {
-    KThread* t = (KThread*)pages_alloc_aligned(kThreadBlockBytes, kThreadBlockBytes);
+    KThread* t = g_first_taken.load(std::memory_order_relaxed) || g_first_taken.exchange(true, std::memory_order_relaxed)
+                     ? (KThread*)pages_alloc_aligned(kThreadBlockBytes, kThreadBlockBytes)
+                     : (KThread*)(((u64)g_first_block + kThreadBlockBytes - 1) & ~u64(kThreadBlockBytes - 1));
     if (t) {
         t->self = t;
         t->kind = kind;

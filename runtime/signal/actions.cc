@@ -68,12 +68,15 @@ void host_resync_action(int sig) {
     g_host[sig] = want;
 }
 
-void signals_init() {
+void signals_init(const u64* ignored) {
     for (int sig = 1; sig <= kSignals; sig++) {
         if (kUnblockable & signal_bit(sig)) continue;
         // Ignored dispositions are inherited; everything else is the default after an exec.
         SignalAction old{};
-        sys(__NR_rt_sigaction, sig, nullptr, &old, 8);
+        if (ignored)
+            old.handler = (u64)(*ignored & signal_bit(sig) ? SIG_IGN : SIG_DFL);
+        else
+            sys(__NR_rt_sigaction, sig, nullptr, &old, 8);
         if (old.handler == (u64)SIG_IGN) {
             g_actions[sig].handler = (u64)SIG_IGN;
             g_host[sig] = {Host::ign, 0};

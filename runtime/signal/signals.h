@@ -42,7 +42,8 @@ extern Lock g_signal_lock;
 extern SignalAction g_actions[kSignals + 1];
 
 // Start-up, in the order given: installs the runtime's own handlers, reads the inherited ignored set.
-void signals_init();
+// `ignored`: the dispositions to start with; nullptr: the kernel's are asked for.
+void signals_init(const u64* ignored);
 // sigaction(2) for the process: 0 or -EINVAL. new_action/old_action may be null; both are runtime memory.
 long signal_set_action(int sig, const SignalAction* new_action, SignalAction* old_action);
 // Sets the coroutine's mask (KILL and STOP are dropped) and what follows from it in the kernel.

@@ -30,7 +30,7 @@ struct Bucket {
 };
 
 constexpr u32 kBucketBits = 14;
-Bucket* g_buckets;
+Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
 // Which parts of the table were ever used: a fork's child looks at no others.
 constexpr u32 kGroupBits = 7;
 std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
@@ -101,8 +101,6 @@ struct LockPair {
 };
 
 }  // namespace
-
-void futex_init() { g_buckets = (Bucket*)pages_alloc(sizeof(Bucket) << kBucketBits); }
 
 void futex_after_fork() {
     // The world stood still at the fork, so no lock was held; only buckets in use are worth a look and a write.

@@ -9,7 +9,6 @@
 
 namespace ocrun {
 
-void futex_init();
 void futex_after_fork();
 // The process mapped shared memory: flags alone no longer say that a word is private.
 void futex_note_shared();
