@@ -15,7 +15,7 @@ leading lines `// TEST: key=value …` (a value with blanks is written in double
   native=skip         there is nothing to compare with: the run under ocrun must end with `status`
   native-differs=WHY  output may differ from the native one; both must still end with `status`
   needs=A,B           root; second-worker; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
-  restart=skip        in api/: not started natively to restart itself under ocrun (oc_init)
+  restart=skip        in api/ and examples/: not started natively to restart itself under ocrun (oc_init)
   serial=yes          not beside other guests (it measures the machine)
   link=, std=, libs=  how it is built (tests/guests/CMakeLists.txt)
 
@@ -90,6 +90,9 @@ def discover():
         links = keys.get("link", "dynamic").split(",")
         for i, link in enumerate(links):
             guests.append(Guest(source, source.stem if i == 0 else f"{source.stem}.{link}", link, keys))
+    examples = ROOT / "runtime" / "api" / "examples"  # of libocrun
+    for source in sorted(examples.glob("*.c")) + sorted(examples.glob("*.cc")):
+        guests.append(Guest(source, f"example_{source.stem}", "dynamic", {}))
     return sorted(guests, key=lambda g: g.title)
 
 
@@ -188,7 +191,7 @@ def test(guest, options, tally):
         outcome = run(guest, [ocrun] + CONFIGS[config] + shlex.split(guest.keys.get("ocrun", "").replace("${ROOT}", str(ROOT))) + command, ocrun, timeout)
         bad = complaint(guest, outcome, native)
         tally.report("fail" if bad else "pass", guest.title, config, bad or "", time.monotonic() - began)
-    if guest.source.parent.name == "api" and configs and guest.keys.get("restart") != "skip":
+    if guest.source.parent.name in ("api", "examples") and configs and guest.keys.get("restart") != "skip":
         began = time.monotonic()
         ocrun = str(build / "ocrun")
         outcome = run(guest, command, ocrun, timeout, {"OC_API_MODE": "restart", "OCRUN": ocrun})

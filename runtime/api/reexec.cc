@@ -37,8 +37,8 @@ std::string real(const std::string& path) {
 
 std::string find_ocrun() {
     // Where it was installed; beside the library, for an installation that was moved.
-    std::string place = OCRUN_INSTALLED;
-    if (executable(place)) return place;
+    for (const char* place : {OCRUN_INSTALLED, "/usr/bin/ocrun"})
+        if (executable(place)) return place;
     Dl_info self;
     if (dladdr((void*)find_ocrun, &self) && self.dli_fname) {
         std::string library = real(self.dli_fname);

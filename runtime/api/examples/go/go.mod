@@ -1,0 +1,3 @@
+module ocrun.example/tasks
+
+go 1.19

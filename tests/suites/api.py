@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+# api.py - libocrun as its users meet it: installed and packaged, from other languages, and a million tasks
+"""Builds consumer projects against an installed prefix and an unpacked .deb, runs the examples for Python and Go, and the long form
+of many_tasks_from_eight_threads (OCRUN_API_TASKS in the environment: how many tasks; default 1000000)."""
+import os, shutil, subprocess, time
+from pathlib import Path
+
+from common import ROOT, Suite, show
+
+suite = Suite("libocrun: packages, languages, a million tasks")
+CONSUMER = ROOT / "tests" / "api_consumer"
+EXAMPLES = ROOT / "runtime" / "api" / "examples"
+TASKS = os.environ.get("OCRUN_API_TASKS", "1000000")
+PLACE = Path(suite.directory)
+
+
+def tool(title, command, cwd=PLACE, env=None):
+    """a step that must work; False and a report when it does not"""
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=dict(os.environ, **(env or {})), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=600)
+    if done.returncode:
+        suite.fail(title, "build", show(" ".join(map(str, command[:3])), done.stdout[-2000:]))
+    return done.returncode == 0
+
+
+def expect(title, mode, prefix, command, out, env=None, timeout=120):
+    began = time.monotonic()
+    o = suite.run(prefix, command, suite.place(), timeout, env=env)
+    if o.timed_out or o.status or o.out != out or o.err or o.left:
+        suite.fail(title, mode, f"status {o.status}{', timed out' if o.timed_out else ''}\n{show('out', o.out)}{show('err', o.err)}{o.dump}")
+    else:
+        suite.ok(title, mode, time.monotonic() - began)
+
+
+def everywhere(title, command, out, timeout=120, env=None):
+    """natively on plain threads, under ocrun, and restarting itself"""
+    expect(title, "native", [], command, out, env, timeout)
+    if suite.options.native:
+        return
+    expect(title, suite.config, suite.ocrun, command, out, env, timeout)
+    expect(title, "restart", [], command, out, dict(env or {}, OCRUN=suite.ocrun_file, OC_API_MODE="restart"), timeout)
+
+
+def consumers(title, prefix):
+    """by find_package and by pkg-config; the programs restart themselves under the ocrun that was installed beside them"""
+    result = b"sum 9900, under ocrun: 1\n"
+    build = PLACE / f"{title}-cmake"
+    if tool(title, ["cmake", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}"]) and tool(title, ["cmake", "--build", build]):
+        for language in ("c", "cpp"):
+            # The shared library finds ocrun from its own place; a program with the archive is told, as its prefix was moved.
+            expect(f"{title}: find_package, {language}", "shared", [], [str(build / f"{language}_ocrun")], result)
+            expect(f"{title}: find_package, {language}", "static", [], [str(build / f"{language}_ocrun_static")], result,
+                   {"OCRUN": f"{prefix}/bin/ocrun"})
+    pkg_config = {"PKG_CONFIG_PATH": str(next(prefix.glob("lib*/**/pkgconfig")))}
+
+    def flags(*options):
+        return subprocess.run(["pkg-config", *options, "ocrun"], env=dict(os.environ, **pkg_config), check=True, capture_output=True,
+                              text=True).stdout.split()
+
+    library = next(prefix.glob("lib*/**/libocrun.so")).parent
+    for compiler, source, standard in (("cc", "consumer.c", "-std=c11"), ("c++", "consumer.cc", "-std=c++20")):
+        program = PLACE / f"{title}-{compiler}"
+        if tool(title, [compiler, standard, "-Wall", "-Wextra", "-Werror", *flags("--cflags"), CONSUMER / source, *flags("--libs"),
+                        f"-Wl,-rpath,{library}", "-o", program]):
+            expect(f"{title}: pkg-config, {compiler}", "shared", [], [str(program)], result)
+        static = [f"-l:libocrun.a" if f == "-locrun" else f for f in flags("--static", "--libs")]
+        if tool(title, [compiler, standard, *flags("--cflags"), CONSUMER / source, *static, "-o", f"{program}-static"]):
+            expect(f"{title}: pkg-config, {compiler}", "static", [], [f"{program}-static"], result, {"OCRUN": f"{prefix}/bin/ocrun"})
+
+
+if suite.wanted("install"):
+    if tool("install", ["cmake", "--install", suite.build, "--prefix", PLACE / "prefix"]):
+        consumers("install", PLACE / "prefix")
+if suite.wanted("deb"):
+    if not shutil.which("dpkg-deb"):
+        suite.skip("deb", "no dpkg-deb")
+    elif tool("deb", ["cpack", "-G", "DEB", "-B", PLACE / "deb"], cwd=suite.build):
+        packages = list((PLACE / "deb").glob("*.deb"))
+        suite.check("deb: one package", "build", len(packages) == 1, str(packages))
+        if packages and tool("deb", ["dpkg-deb", "-x", packages[0], PLACE / "root"]):
+            consumers("deb", PLACE / "root" / "usr")
+
+library = suite.build / "lib"
+if suite.wanted("python"):
+    everywhere("python by ctypes", ["/usr/bin/python3", str(EXAMPLES / "tasks.py"), str(library / "libocrun.so.0")], b"done\n")
+if suite.wanted("go"):
+    if not shutil.which("go"):
+        suite.skip("go by cgo", "no go")
+    elif tool("go by cgo", ["go", "build", "-o", PLACE / "go_tasks", "."], cwd=EXAMPLES / "go",
+              env={"CGO_CFLAGS": f"-I{EXAMPLES.parent}/include", "CGO_LDFLAGS": f"-L{library} -locrun -Wl,-rpath,{library}",
+                   "GOCACHE": str(PLACE / "go_cache"), "GOFLAGS": "-mod=mod"}):
+        everywhere("go by cgo", [str(PLACE / "go_tasks")], b"done\n")
+if suite.wanted("reference"):
+    done = subprocess.run([ROOT / "scripts" / "api-reference", "--check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    suite.check("reference: docs/api.md is what the headers say", "build", done.returncode == 0, show("out", done.stdout))
+if suite.wanted("million"):
+    everywhere("million tasks from eight threads", [suite.guest("many_tasks_from_eight_threads"), TASKS, "100"], b"ok\n", 600)
+suite.end()
