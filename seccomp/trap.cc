@@ -106,9 +106,13 @@ void save_live_xstate(GuestContext* c) {
 
 void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) { oc_leave(c, entry); }
 
-void copy_xstate(GuestContext* to, GuestContext* from) {
-    if (from->xstate_live) save_live_xstate(from);
-    memcpy(to->xsave, from->xsave, g_xsave_bytes);
+void copy_xstate(GuestContext* to, const GuestContext* from) {
+    if (from->xstate_live) {
+        *(u16*)to->xsave = kDefaultFpuControl;  // what a signal frame shows while x87 is not in use
+        oc_xstate_save(to->xsave);
+    } else {
+        memcpy(to->xsave, from->xsave, g_xsave_bytes);
+    }
     to->xstate_live = false;
 }
 

@@ -112,8 +112,8 @@ void save_xstate(GuestContext* c, const ucontext_t* uc);
 void save_live_xstate(GuestContext* c);
 // From a handler: abandon the frame, run `entry(c)` on the context's runtime stack.
 [[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
-// Copies the xstate of `from` to `to`.
-void copy_xstate(GuestContext* to, GuestContext* from);
+// Copies the xstate of `from`, the calling context, to `to`.
+void copy_xstate(GuestContext* to, const GuestContext* from);
 // A clean extended state (all components initial, default mxcsr and x87 control word).
 void reset_xstate(GuestContext* c);
 

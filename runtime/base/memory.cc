@@ -41,6 +41,9 @@ int memcmp(const void* a, const void* b, size_t n) noexcept {
 long oc_copy(void* to, const void* from, size_t n);
 long oc_copy_text(char* to, const char* from, size_t size);
 long oc_load_u32(const ocrun::u32* from, ocrun::u32* value);
+long oc_load_u64(const ocrun::u64* from, ocrun::u64* value);
+long oc_store_u64(ocrun::u64* at, ocrun::u64 value);
+long oc_store_u32(ocrun::u32* at, ocrun::u32 value);
 long oc_cas_u32(ocrun::u32* at, ocrun::u32 expected, ocrun::u32 desired, ocrun::u32* old);
 }
 
@@ -50,7 +53,7 @@ asm(R"(
 .pushsection .text
 .balign 16
 .globl oc_copy_begin, oc_copy_end, oc_copy_fault
-.globl oc_copy, oc_copy_text, oc_load_u32, oc_cas_u32
+.globl oc_copy, oc_copy_text, oc_load_u32, oc_load_u64, oc_store_u64, oc_store_u32, oc_cas_u32
 oc_copy_begin:
 oc_copy:
     mov %rdx, %rcx
@@ -72,6 +75,19 @@ oc_copy_text:
 oc_load_u32:
     mov (%rdi), %eax
     mov %eax, (%rsi)
+    xor %eax, %eax
+    ret
+oc_load_u64:
+    mov (%rdi), %rax
+    mov %rax, (%rsi)
+    xor %eax, %eax
+    ret
+oc_store_u64:
+    mov %rsi, (%rdi)
+    xor %eax, %eax
+    ret
+oc_store_u32:
+    mov %esi, (%rdi)
     xor %eax, %eax
     ret
 oc_cas_u32:
@@ -114,6 +130,9 @@ long copy_from_guest(void* to, const void* guest, size_t n) { return oc_copy(to,
 long copy_to_guest(void* guest, const void* from, size_t n) { return oc_copy(guest, from, n); }
 long copy_text_from_guest(char* to, const char* guest, size_t size) { return oc_copy_text(to, guest, size); }
 long guest_load_u32(const u32* guest, u32* value) { return oc_load_u32(guest, value); }
+long guest_load_u64(const u64* guest, u64* value) { return oc_load_u64(guest, value); }
+long guest_store_u64(u64* guest, u64 value) { return oc_store_u64(guest, value); }
+long guest_store_u32(u32* guest, u32 value) { return oc_store_u32(guest, value); }
 long guest_cas_u32(u32* guest, u32 expected, u32 desired, u32* old) {
     return oc_cas_u32(guest, expected, desired, old);
 }

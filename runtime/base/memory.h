@@ -30,12 +30,20 @@ long copy_to_guest(void* guest, const void* from, size_t n);
 // Copies a NUL-terminated string of at most size-1 bytes: its length, -EFAULT, or -ENAMETOOLONG.
 long copy_text_from_guest(char* to, const char* guest, size_t size);
 
+// One word each way: what masks, ids and times are made of.
+long guest_load_u64(const u64* guest, u64* value);
+long guest_store_u64(u64* guest, u64 value);
+long guest_store_u32(u32* guest, u32 value);
+
 template <class T>
 inline long get_guest(T* to, const void* guest) {
+    if constexpr (sizeof(T) == 8) return guest_load_u64((const u64*)guest, (u64*)to);
     return copy_from_guest(to, guest, sizeof(T));
 }
 template <class T>
 inline long put_guest(void* guest, const T& value) {
+    if constexpr (sizeof(T) == 8) return guest_store_u64((u64*)guest, __builtin_bit_cast(u64, value));
+    if constexpr (sizeof(T) == 4) return guest_store_u32((u32*)guest, __builtin_bit_cast(u32, value));
     return copy_to_guest(guest, &value, sizeof(T));
 }
 

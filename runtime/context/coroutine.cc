@@ -83,7 +83,6 @@ Coroutine* coroutine_alloc() {
     c->xsave = (u8*)c + tail_bytes() - xsave_bytes();
     c->runtime_stack = (u64)c & ~63ul;
     c->call_nr = kNoCall;
-    reset_xstate(c);
     return c;
 }
 
@@ -93,10 +92,52 @@ void coroutine_free(Coroutine* c) {
     g_free = c;
 }
 
+namespace {
+
+// Ids -> coroutines, chained. Grows with the registry; a process of few threads uses the small one.
+constexpr u32 kFirstTidBits = 5;
+Coroutine* g_first_tids[1u << kFirstTidBits];
+Coroutine** g_tids = g_first_tids;
+u32 g_tid_bits = kFirstTidBits;
+
+Coroutine** tid_bucket(u32 tid) { return &g_tids[tid * 0x9e3779b1u >> (32 - g_tid_bits)]; }
+
+void tid_insert(Coroutine* c) {
+    Coroutine** bucket = tid_bucket(c->tid);
+    c->tid_next = *bucket;
+    *bucket = c;
+}
+
+// Without memory the chains get longer, no more.
+void tids_grow() {
+    Coroutine** fresh = (Coroutine**)pages_alloc(sizeof(Coroutine*) << (g_tid_bits + 2));
+    if (!fresh) return;
+    Coroutine** old = g_tids;
+    u32 old_bits = g_tid_bits;
+    g_tids = fresh;
+    g_tid_bits += 2;
+    for (u32 i = 0; i < 1u << old_bits; i++)
+        while (Coroutine* c = old[i]) {
+            old[i] = c->tid_next;
+            tid_insert(c);
+        }
+    if (old != g_first_tids) pages_free(old, sizeof(Coroutine*) << old_bits);
+}
+
+void tids_clear() {
+    if (g_tids != g_first_tids) pages_free(g_tids, sizeof(Coroutine*) << g_tid_bits);
+    g_tids = g_first_tids;
+    g_tid_bits = kFirstTidBits;
+    memset(g_first_tids, 0, sizeof g_first_tids);
+}
+
+}  // namespace
+
 void coroutine_pool_after_fork(Coroutine* survivor) {
     g_pool_lock.reset();
     g_registry_lock.reset();
     new (g_registry_storage) Registry();
+    tids_clear();
     g_free = nullptr;
     for (size_t i = 0; i < g_pool.chunk_count; i++) {
         size_t used = i + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
@@ -143,6 +184,8 @@ void registry_add(Coroutine* c) {
     if (c->registered) return;
     c->registered = true;
     registry().push_back(*c);
+    if (registry().size() > 1u << g_tid_bits) tids_grow();
+    tid_insert(c);
 }
 
 void registry_remove(Coroutine* c) {
@@ -150,12 +193,17 @@ void registry_remove(Coroutine* c) {
     if (!c->registered) return;
     c->registered = false;
     registry().erase(Registry::s_iterator_to(*c));
+    for (Coroutine** at = tid_bucket(c->tid); *at; at = &(*at)->tid_next)
+        if (*at == c) {
+            *at = c->tid_next;
+            break;
+        }
 }
 
 Coroutine* registry_find(u32 tid) {
-    for (Coroutine& c : registry())
-        if (c.tid == tid) return &c;
-    return nullptr;
+    Coroutine* c = *tid_bucket(tid);
+    while (c && c->tid != tid) c = c->tid_next;
+    return c;
 }
 
 }  // namespace ocrun

@@ -90,6 +90,8 @@ struct Coroutine : GuestContext {
     u64 restart_deadline_ns;  // what a repeated sleep or poll still waits for; 0: take it from the arguments
 
     // thread
+    u64 stack_top;           // the stack pointer it started with
+    u64 trim_from, trim_to;  // stack that it gave back, not yet told to the kernel (memory/trims.h); trim_to 0: none
     u64 clear_child_tid;  // CLONE_CHILD_CLEARTID / set_tid_address
     u64 robust_head;
     u64 robust_bytes;
@@ -113,6 +115,7 @@ struct Coroutine : GuestContext {
     u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
 
     ListHook registry_hook;
+    Coroutine* tid_next;  // in the registry's table of ids
     Coroutine* free_next;
 };
 
@@ -132,7 +135,8 @@ extern CoroutinePool g_pool;
 
 // Slot geometry, once at start-up. runtime_stack_bytes is what the policy gives; 0 or -errno.
 void coroutine_pool_init(u64 runtime_stack_bytes);
-// A coroutine with a clean extended state, or nullptr when memory is refused. Not in the registry yet.
+// A coroutine, or nullptr when memory is refused. Its extended state is the caller's to set (reset_xstate, copy_xstate). Not in
+// the registry yet.
 Coroutine* coroutine_alloc();
 // The slot may be reused at once; the caller no longer runs on its stack.
 void coroutine_free(Coroutine* c);
@@ -148,7 +152,7 @@ extern Lock g_registry_lock;
 Registry& registry();  // walk it with g_registry_lock held
 void registry_add(Coroutine* c);
 void registry_remove(Coroutine* c);
-// Caller holds g_registry_lock. nullptr when no live coroutine has the tid.
+// Caller holds g_registry_lock. nullptr when no live coroutine has the tid. An id does not change while it is registered.
 Coroutine* registry_find(u32 tid);
 
 }  // namespace ocrun

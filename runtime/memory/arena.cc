@@ -14,6 +14,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/new_kernel.h"
 #include "runtime/base/text.h"
+#include "runtime/memory/trims.h"
 #include "seccomp/syscall_table.h"
 
 namespace ocrun {
@@ -417,12 +418,15 @@ bool arena_call(u32 nr, const u64 a[6], long* result) {
     if (nr == __NR_mmap) {
         bool placed = arena_holds(a[0]);
         if (!placed && !stack_like(a)) return false;
+        if (placed) stack_trims_settle(a[0], a[0] + page_up(a[1]), false);
         Locked held(g_lock);
         *result = placed ? map_at(a) : long(promise(page_up(a[1]), u32(a[3])));
         return *result != 0;
     }
     bool to_arena = nr == __NR_mremap && (a[3] & MREMAP_FIXED) && arena_holds(a[4]);
     if (!arena_holds(a[0]) && !to_arena) return false;
+    stack_trims_settle(a[0], a[0] + page_up(a[1]), nr == __NR_munmap);
+    if (to_arena) stack_trims_settle(a[4], a[4] + page_up(a[2]), true);
     Locked held(g_lock);
     if (!g_made && !(to_arena && make())) return false;
     switch (nr) {

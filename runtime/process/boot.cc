@@ -103,6 +103,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
         why->add("no memory for the first coroutine");
         return -ENOMEM;
     }
+    reset_xstate(c);
     worker->tid = u32(tid);
     r = trap_thread_attach(worker);
     OC_CHECK(r == 0);

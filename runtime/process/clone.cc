@@ -9,6 +9,7 @@
 #include "runtime/io/readiness.h"
 #include "runtime/io/ring.h"
 #include "runtime/memory/arena.h"
+#include "runtime/memory/trims.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
@@ -63,6 +64,8 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     c->tid = tid_allocate();
     c->regs.rax = 0;
     if (q.stack) c->regs.rsp = q.stack;
+    c->stack_top = c->regs.rsp;
+    stack_trim_cancel(c->stack_top);
     c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
     if (q.flags & CLONE_CHILD_CLEARTID) c->clear_child_tid = q.child_tid;
     u32 tid = c->tid;
@@ -108,6 +111,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     }
     futex_after_fork();
     arena_after_fork();
+    stack_trims_after_fork();
     readiness_after_fork(q.flags & CLONE_FILES);
     offload_after_fork();
     ring_after_fork();

@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/memory/trims.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/signal/pending.h"
@@ -97,6 +98,7 @@ void thread_exit(Coroutine* c, int code) {
         Locked held(g_signal_lock);
         pending_clear(&c->pending);
     }
+    if (c->trim_to) stack_trim_at_exit(c);  // before anybody can know that the stack is free
     clear_tid(c);  // late: who joins this thread may count on being alone
     exit_coroutine(c);
 }
@@ -111,18 +113,16 @@ void process_exit(Coroutine* c, int code) {
         // Nobody is left to see clear_child_tid (kernel/fork.c, mm_release).
         walk_robust_list(c, false);
     } else {
-        // Robust mutexes in shared memory outlive the process; every thread's list is walked, as the kernel would.
-        for (;;) {
-            Coroutine* next = nullptr;
+        // Robust mutexes in shared memory outlive the process; every thread's list is walked, as the kernel would. Each is put
+        // at the end of the registry first: the walk takes other locks, so no place in it can be kept.
+        for (size_t left = registry().size(); left; left--) {
+            Coroutine* next;
             {
                 Locked held(g_registry_lock);
-                for (Coroutine& x : registry())
-                    if (x.robust_head) {
-                        next = &x;
-                        break;
-                    }
+                if (registry().empty()) break;
+                next = &registry().front();
+                registry().splice(registry().end(), registry(), registry().begin());
             }
-            if (!next) break;
             walk_robust_list(next, false);
             next->robust_head = 0;
         }

@@ -6,6 +6,7 @@
 #include <asm/errno.h>
 #include <time.h>
 
+#include "runtime/memory/trims.h"
 #include "runtime/process/process.h"
 
 namespace ocrun {
@@ -37,6 +38,7 @@ void preempt_start() {
 }
 
 void preempt_idle(bool idle) {
+    if (idle) stack_trims_run(true);
     KThread* t = this_thread();
     if (t->tick_made) arm(t, idle ? 0 : period_ns());
 }

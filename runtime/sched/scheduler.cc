@@ -186,7 +186,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     u64 tsc = __builtin_ia32_rdtsc();
     observe_switch(t, from, u32(action), to, tsc);
     if (from) {
-        if (from->xstate_live) save_live_xstate(from);
+        if (from->xstate_live && action != After::dead) save_live_xstate(from);
         from->fs_base = read_fs_base();
         from->cpu_tsc += tsc - t->switched_in_tsc;
         if (action == After::parked) from->parked_since_tsc = tsc;

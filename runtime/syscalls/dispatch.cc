@@ -8,6 +8,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/memory/trims.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
@@ -151,6 +152,7 @@ void finish_call(Coroutine* c) {
             t = this_thread();
             if (t->need_resched.load(std::memory_order_relaxed)) {
                 t->need_resched.store(false, std::memory_order_relaxed);
+                stack_trims_run(false);
                 if (g_multi) preempted(c);
                 continue;
             }
@@ -197,6 +199,7 @@ void finish_call(Coroutine* c) {
 
 void enter(Coroutine* c) {
     c->restart = 0;
+    if (__builtin_expect(c->trim_to != 0, 0) && c->trap_nr != __NR_exit) stack_trim_now(c);
     if (__builtin_expect(c->trap_nr == __NR_rt_sigreturn, 0) && c->trap_arch == AUDIT_ARCH_X86_64) {
         c->restart_deadline_ns = 0;
         signal_return(c);

@@ -5,6 +5,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/memory/arena.h"
+#include "runtime/memory/trims.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/syscall_table.h"
@@ -46,7 +47,10 @@ long h_mremap(Call& call) {
     }
     return unless_in_window(call);
 }
-long h_madvise(Call& call) { return unless_in_window(call); }
+long h_madvise(Call& call) {
+    if (u32(call.a[2]) == MADV_DONTNEED && stack_trim_defer(call.c, call.a[0], call.a[1])) return 0;
+    return unless_in_window(call);
+}
 
 long h_shmat(Call& call) {
     if (call.a[1] && (call.a[1] < kWindowEnd || arena_holds(call.a[1]))) {

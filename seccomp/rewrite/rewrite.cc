@@ -269,7 +269,6 @@ bool worth_it(u32 number) {
         case __NR_fork:
         case __NR_execve:
         case __NR_execveat:
-        case __NR_exit:
         case __NR_exit_group:
         case __NR_rt_sigreturn:
             return false;
