@@ -25,6 +25,7 @@ constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
 Lock g_pool_lock;
 Coroutine* g_free;
 u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
+size_t g_mapped;  // chunks there are; in the child of a fork more than chunk_count
 
 size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }
 
@@ -39,12 +40,17 @@ void guard(u8* slot) {
 bool grow() {
     g_pool.chunks = g_chunk_table;
     if (g_pool.chunk_count == kMaxChunks) return false;
+    if (g_pool.chunk_count < g_mapped) {
+        g_pool.chunk_count++;
+        return true;
+    }
     long r = sys(__NR_mmap, nullptr, g_pool.slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(r)) return false;
     u8* chunk = (u8*)r;
     sys(__NR_madvise, chunk, g_pool.slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
     g_pool.chunks[g_pool.chunk_count++] = chunk;
+    g_mapped++;
     // Slots stay untouched, and without their guards, until used: free_next lives in the slot, so none is linked and they
     // follow by `fresh` count.
     return true;
@@ -139,14 +145,23 @@ void coroutine_pool_after_fork(Coroutine* survivor) {
     new (g_registry_storage) Registry();
     tids_clear();
     g_free = nullptr;
-    for (size_t i = 0; i < g_pool.chunk_count; i++) {
-        size_t used = i + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
-        for (size_t k = 0; k < used; k++) {
-            Coroutine* c = slot_coroutine(g_pool.chunks[i] + k * g_pool.slot_bytes);
-            if (c == survivor) continue;
-            c->free_next = g_free;
-            g_free = c;
-        }
+    // Its own chunk becomes the first; the others are emptied, not walked, and serve when it is full: the child of a process
+    // with very many threads must not write to every slot.
+    size_t chunk_bytes = g_pool.slot_bytes * kSlotsPerChunk, own = 0;
+    while ((u64)survivor - (u64)g_pool.chunks[own] >= chunk_bytes) own++;
+    size_t used = own + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
+    u8* chunk = g_pool.chunks[own];
+    g_pool.chunks[own] = g_pool.chunks[0];
+    g_pool.chunks[0] = chunk;
+    for (size_t i = 1; i < g_pool.chunk_count; i++) sys(__NR_madvise, g_pool.chunks[i], chunk_bytes, MADV_DONTNEED);
+    g_pool.chunk_count = 1;
+    g_pool.fresh = used;
+    for (size_t k = 0; k < used; k++) {
+        Coroutine* c = slot_coroutine(chunk + k * g_pool.slot_bytes);
+        if (c == survivor) continue;
+        c->registered = false;
+        c->free_next = g_free;
+        g_free = c;
     }
     survivor->registered = false;
     registry_add(survivor);
