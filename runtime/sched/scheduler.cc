@@ -8,6 +8,7 @@
 #include "runtime/base/text.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/timers.h"
+#include "runtime/sched/warm.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sched/workers_internal.h"
 
@@ -390,6 +391,7 @@ u64 wait_begin(Coroutine* c, bool interruptible) {
 bool wake(Coroutine* c, u64 token, WakeReason reason) {
     u64 expected = token;
     if (!c->wait_word.compare_exchange_strong(expected, token | u8(reason), std::memory_order_acq_rel)) return false;
+    warm(c);
     observe_wake(c, reason);
     if (c->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut) enqueue(c);
     return true;
