@@ -18,6 +18,7 @@
 #include <memory>
 
 #include "runtime/base/text.h"
+#include "seccomp/compact.h"
 #include "seccomp/hooks.h"
 #include "seccomp/install.h"
 
@@ -208,6 +209,7 @@ std::variant<std::vector<sock_filter>, FilterError> build_filter(const Policy& p
     auto exported = export_program(context.get());
     auto* program = std::get_if<std::vector<sock_filter>>(&exported);
     if (!program) return exported;
+    *program = compact(*program);
     append_gate(*program, text_begin, text_end);
     if (program->size() > BPF_MAXINSNS)
         return FilterError{"the seccomp program has " + std::to_string(program->size()) +

@@ -1,7 +1,7 @@
 // filter.h - from a policy to the seccomp program of the whole process tree
 //
 // The program is built by libseccomp (number and argument rules, binary tree over the numbers), exported as classic
-// BPF and then given the instruction-pointer gate that libseccomp cannot express: every RET TRAP becomes a jump to
+// BPF, made shorter (compact.h) and then given the instruction-pointer gate that libseccomp cannot express: every RET TRAP becomes a jump to
 //
 //     instruction pointer in [text_begin, text_end) -> ALLOW, else TRAP
 //
