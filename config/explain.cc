@@ -30,16 +30,18 @@ const char* condition_words(Condition condition) {
             return "the mapping is shared, a thread's stack, or may replace the runtime's window";
         case Condition::range_in_window:
             return "the range may touch the runtime's window or lies where threads' stacks do";
-        case Condition::fcntl_lock_wait_or_dup:
-            return "the command is F_SETLKW, F_OFD_SETLKW or F_DUPFD*, or the descriptor the runtime's";
+        case Condition::fcntl_seen:
+            return "the command is F_SETLKW, F_OFD_SETLKW, F_DUPFD* or F_SETFL, or the descriptor the runtime's";
         case Condition::not_empty_path:
             return "AT_EMPTY_PATH is not set, or the descriptor the runtime's";
         case Condition::hidden_descriptor:
             return "the descriptor may be one of the runtime's";
         case Condition::thread_clock:
             return "for the CPU clocks of threads";
-        case Condition::ioctl_tty_job_control:
-            return "the request can stop a background process";
+        case Condition::ioctl_seen:
+            return "the request can stop a background process, or is FIONBIO";
+        case Condition::socket_timeout:
+            return "the option is SO_RCVTIMEO or SO_SNDTIMEO";
     }
     return "?";
 }

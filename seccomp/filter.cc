@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -109,8 +110,8 @@ void add_conditional(Builder& b, const SyscallRow& row) {
                 b.trap(nr, {bits(3, MREMAP_FIXED, MREMAP_FIXED), bits(4, kArenaMask, kArenaBegin)});
             }
             break;
-        case Condition::fcntl_lock_wait_or_dup:
-            for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC}) b.trap(nr, {word(1, command)});
+        case Condition::fcntl_seen:
+            for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL}) b.trap(nr, {word(1, command)});
             b.trap_hidden(nr);
             break;
         case Condition::not_empty_path:
@@ -124,11 +125,15 @@ void add_conditional(Builder& b, const SyscallRow& row) {
             b.trap(nr, {word(0, CLOCK_THREAD_CPUTIME_ID)});
             b.trap(nr, {bits(0, 0x80000000u, 0x80000000u)});
             break;
-        case Condition::ioctl_tty_job_control:
+        case Condition::ioctl_seen:
             // The TCSETS2 family and the line calls stop a background process just as the classic ones do.
             for (u32 request : {u32(TIOCSPGRP), u32(TCSETS), u32(TCSETSW), u32(TCSETSF), u32(TCSETS2), u32(TCSETSW2),
-                                u32(TCSETSF2), u32(TCSBRK), u32(TCSBRKP), u32(TCXONC), u32(TCFLSH)})
+                                u32(TCSETSF2), u32(TCSBRK), u32(TCSBRKP), u32(TCXONC), u32(TCFLSH), u32(FIONBIO)})
                 b.trap(nr, {word(1, request)});
+            break;
+        case Condition::socket_timeout:
+            for (u32 option : {20, 21, 66, 67})  // SO_RCVTIMEO_OLD, SO_SNDTIMEO_OLD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW
+                b.trap(nr, {word(1, SOL_SOCKET), word(2, option)});
             break;
     }
 }

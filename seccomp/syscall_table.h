@@ -19,11 +19,12 @@ enum class Condition : u8 {
     mmap_shared_or_window,  // mmap: MAP_SHARED/MAP_SHARED_VALIDATE, MAP_FIXED* with a range that may touch the window, a
                             // thread's stack, an address in the arena (runtime/memory/arena.h)
     range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window or the arena
-    fcntl_lock_wait_or_dup, // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, or a number of the runtime's
+    fcntl_seen,             // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, or a number of the runtime's
     not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH, or a number of the runtime's
     hidden_descriptor,      // fstat, dup: the descriptor may be one of the runtime's own (base/hidden_fds.h)
     thread_clock,           // clock_gettime: CLOCK_THREAD_CPUTIME_ID or a clock id made of a process or thread id (negative)
-    ioctl_tty_job_control,  // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU)
+    ioctl_seen,             // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU), FIONBIO
+    socket_timeout,         // setsockopt: SO_RCVTIMEO and SO_SNDTIMEO, old and new
 };
 
 // Argument kinds, for messages and for the policy's documentation.

@@ -14,6 +14,7 @@ namespace ocrun {
 // The policy memfd: Policy at 0, Shared at kSharedOffset.
 struct Shared {
     u32 next_tid_block;  // atomic; blocks of kTidBlock thread ids
+    u32 options_changed; // atomic; O_NONBLOCK or a socket's time-out of some description was changed so many times
 };
 inline constexpr u64 kSharedOffset = 16384;
 inline constexpr u64 kPolicyFdBytes = kSharedOffset + 4096;

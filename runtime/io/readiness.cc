@@ -22,6 +22,7 @@ struct FdState {
     bool registered;
     std::atomic<FdKind> kind;
     std::atomic<bool> hung_up;      // an event told of an end or an error: there may be more to read than events tell
+    std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
     u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
     u64 emptied_activity;
@@ -141,6 +142,7 @@ void forget(FdState* state, int fd) {
     state->kind.store(FdKind::unknown, std::memory_order_relaxed);
     state->hung_up.store(false, std::memory_order_relaxed);
     state->waits.store(0, std::memory_order_relaxed);
+    for (std::atomic<u32>& fact : state->facts) fact.store(0, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
     for (FdWaiter* w = state->waiters; w; w = w->next) wake(w->c, w->token, WakeReason::woken);
 }
@@ -236,6 +238,18 @@ bool fd_known_empty(int fd) {
     return state->registered && !state->hung_up.load(std::memory_order_relaxed) &&
            state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
            (kind != FdKind::pipe || state->emptied_activity == bucket_of(state->inode).activity.load(std::memory_order_acquire));
+}
+
+bool fd_fact(int fd, FdFact fact, u32 changes) {
+    FdState* state = find(fd);
+    return state && state->facts[int(fact)].load(std::memory_order_acquire) == changes + 1;
+}
+
+void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence) {
+    FdState* state = find(fd);
+    if (!state) return;
+    Locked held(state->lock);
+    if (state->sequence.load(std::memory_order_acquire) == sequence) state->facts[int(fact)].store(changes + 1, std::memory_order_release);
 }
 
 void fd_note_try(int fd, bool would_block) {

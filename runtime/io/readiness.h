@@ -32,6 +32,12 @@ enum class FdKind : u8 {
 // `learn`: ask the kernel when it is not known yet.
 FdKind fd_kind(int fd, bool learn);
 
+// What a descriptor's options were at a count of their changes (Shared::options_changed): calls that wait need not ask again.
+enum class FdFact : u8 { blocking, no_receive_timeout, no_send_timeout, kCount };
+bool fd_fact(int fd, FdFact fact, u32 changes);
+// `sequence`: fd_sequence from before the kernel was asked.
+void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence);
+
 // A read of a pipe or a TCP socket that gave less than was asked for has emptied it: the next one need not try, it would
 // block. `seen`: fd_sequence before the read. Not told of descriptors whose other end has hung up.
 void fd_emptied(int fd, u32 seen, u64 pipe_activity);

@@ -28,7 +28,7 @@ namespace {
 constexpr u32 kFirstTid = 1u << 22, kTidEnd = 1u << 30;
 Lock g_tid_lock;
 u32 g_tid_next, g_tid_left;
-Shared* g_shared;
+std::atomic<Shared*> g_shared{nullptr};
 
 // include/uapi/linux/sched.h; clone3 only.
 constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33;
@@ -226,15 +226,20 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
 
 }  // namespace
 
+Shared* tree_shared() {
+    if (Shared* s = g_shared.load(std::memory_order_acquire)) return s;
+    long r = sys(__NR_mmap, nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, hidden_fd(kHiddenPolicy), kSharedOffset);
+    static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
+    Shared *fresh = is_error(r) ? &private_shared : (Shared*)r, *none = nullptr;
+    if (g_shared.compare_exchange_strong(none, fresh)) return fresh;
+    if (!is_error(r)) pages_free(fresh, kPageBytes);
+    return none;
+}
+
 u32 tid_allocate() {
     Locked held(g_tid_lock);
     if (!g_tid_left) {
-        if (!g_shared) {
-            long r = sys(__NR_mmap, nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, hidden_fd(kHiddenPolicy), kSharedOffset);
-            static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
-            g_shared = is_error(r) ? &private_shared : (Shared*)r;
-        }
-        u32 block = __atomic_fetch_add(&g_shared->next_tid_block, 1, __ATOMIC_RELAXED);
+        u32 block = __atomic_fetch_add(&tree_shared()->next_tid_block, 1, __ATOMIC_RELAXED);
         g_tid_next = kFirstTid + (block % ((kTidEnd - kFirstTid) / kTidBlock)) * kTidBlock;
         g_tid_left = kTidBlock;
     }

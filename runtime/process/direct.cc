@@ -12,6 +12,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/host/handoff.h"
 #include "runtime/memory/arena.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
@@ -171,6 +172,12 @@ long direct_call(Call& call) {
         case __NR_close:
         case __NR_dup:
         case __NR_fcntl:
+            if (u32(call.a[1]) == F_SETFL && !is_hidden_fd(i32(call.a[0]))) {
+                long r = native(call);
+                __atomic_fetch_add(&tree_shared()->options_changed, 1, __ATOMIC_SEQ_CST);
+                return r;
+            }
+            [[fallthrough]];
         case __NR_fstat:
             return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
         case __NR_dup2:

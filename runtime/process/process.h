@@ -11,6 +11,10 @@
 
 namespace ocrun {
 
+// What all processes of the tree share (host/handoff.h).
+struct Shared;
+Shared* tree_shared();
+
 extern u32 g_pid;
 // Children that run in this memory outside of the scheduler (vfork, CLONE_VM), as far as it is known that they may.
 extern std::atomic<u32> g_direct_children;

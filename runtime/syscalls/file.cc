@@ -462,6 +462,12 @@ long h_fcntl(Call& call) {
             return wait_for_lock(call, F_SETLK);
         case F_OFD_SETLKW:
             return wait_for_lock(call, F_OFD_SETLK);
+        case F_SETFL: {
+            if (is_hidden_fd(i32(call.a[0]))) return -EBADF;
+            long r = native(call);
+            note_options_changed();
+            return r;
+        }
         default:
             return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
     }
@@ -469,6 +475,11 @@ long h_fcntl(Call& call) {
 
 long h_ioctl(Call& call) {
     switch (u32(call.a[1])) {
+        case FIONBIO: {
+            long r = native(call);
+            note_options_changed();
+            return r;
+        }
         case TIOCSPGRP:
         case TCSETS:
         case TCSETSW:

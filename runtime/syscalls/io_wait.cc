@@ -10,6 +10,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/host/handoff.h"
 #include "runtime/process/process.h"
 
 namespace ocrun {
@@ -80,15 +81,33 @@ IoWait::~IoWait() {
     call_.a[index_] = number_;
 }
 
+void note_options_changed() { __atomic_fetch_add(&tree_shared()->options_changed, 1, __ATOMIC_SEQ_CST); }
+
+namespace {
+
+u32 options_changed() { return __atomic_load_n(&tree_shared()->options_changed, __ATOMIC_ACQUIRE); }
+
+}  // namespace
+
 void IoWait::look() {
     if (looked_) return;
     looked_ = true;
+    FdKind kind = fd_kind(fd_, true);
+    FdFact timeout = timeout_option_ == SO_RCVTIMEO ? FdFact::no_receive_timeout : FdFact::no_send_timeout;
+    // Sockets are rarely shared with programs outside of the tree, whose changes nobody counts; pipes and ttys often are.
+    bool counted = kind == FdKind::stream || kind == FdKind::unix_stream;
+    u32 changes = options_changed(), sequence = fd_sequence(fd_);
+    if (counted && fd_fact(fd_, FdFact::blocking, changes) && fd_fact(fd_, timeout, changes)) {
+        socket_ = true;
+        return;
+    }
     long flags = sys(__NR_fcntl, fd_, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
     packets_ = !is_error(flags) && (flags & O_DIRECT);
-    FdKind kind = fd_kind(fd_, true);
+    if (counted && !nonblocking_ && !is_error(flags)) fd_note_fact(fd_, FdFact::blocking, changes, sequence);
     if (kind == FdKind::pipe || kind == FdKind::other) return;  // only sockets have time-outs
     deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
+    if (counted && socket_ && deadline_ns_ == kNever) fd_note_fact(fd_, timeout, changes, sequence);
 }
 
 bool IoWait::known_empty() {

@@ -16,6 +16,9 @@ inline constexpr long kLookAgain = -600;    // a tick ended the attempt: see whe
 inline constexpr long kNonBlocking = -601;  // O_NONBLOCK: the kernel's own answer is the right one
 inline constexpr long kNoReadiness = -602;  // nothing to wait for: make the call natively or by a helper
 
+// O_NONBLOCK or a time-out of some description has been changed by this process.
+void note_options_changed();
+
 // Is one of poll(2)'s `events`, an error or a hang-up there right now?
 bool ready_now(int fd, short events);
 

@@ -202,6 +202,15 @@ long h_sendmmsg(Call& call) {
 // ---- receiving
 // -------------------------------------------------------------------------------------------------------
 
+long h_setsockopt(Call& call) {
+    long r = native(call);
+    constexpr u32 kReceiveNew = 66, kSendNew = 67;  // SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW
+    u32 option = u32(call.a[2]);
+    if (u32(call.a[1]) == SOL_SOCKET && (option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == kReceiveNew || option == kSendNew))
+        note_options_changed();
+    return r;
+}
+
 long h_recvfrom(Call& call) {
     if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[3]);
