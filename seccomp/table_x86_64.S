@@ -16,6 +16,7 @@ oc_table_\name:
     table_entry unpark
     table_entry yield
     table_entry info
+    table_entry hand_over
 
     .balign 16
 table_common:

@@ -148,7 +148,7 @@ void let_submit(Thread& me, Pool& p) {
     if (!p.no_space || p.queued >= p.queue_max) return;
     WaitNode* n = p.no_space;
     while (n->next) n = n->next;
-    *n->link = nullptr;
+    *n->link.load() = nullptr;
     n->link = nullptr;
     unpark(me, *n->thread);
 }
@@ -371,9 +371,13 @@ Task* pool_next(Thread& me, Carrier* c) {
                 c->idle.store(true, std::memory_order_relaxed);
             }
         }
+        bool idle = !t && !leave;
         if (oc_self later = me.wake_later) {
             me.wake_later = nullptr;
-            g_table->unpark(me.self, later);
+            if (idle)
+                g_table->hand_over(me.self, later, OC_PARK_IDLE);
+            else
+                g_table->unpark(me.self, later);
         }
         if (leave) return nullptr;
         if (t) {

@@ -39,6 +39,8 @@ struct oc_table {
     /* Lets others run. */
     long (*yield)(oc_self self);
     long (*info)(oc_self self, struct oc_runtime_info* out, uint64_t bytes);
+    /* unpark(whom), then park(self, no deadline, reason); `whom` goes on at once on this worker if it waited. As park. */
+    long (*hand_over)(oc_self self, oc_self whom, uint64_t reason);
 };
 
 struct oc_table_where {

@@ -27,15 +27,17 @@ u64 next_id() {
 
 void link(Task* t, WaitNode* n) {
     n->next = t->waiters;
-    if (n->next) n->next->link = &n->next;
-    n->link = &t->waiters;
+    if (n->next) n->next->link.store(&n->next, std::memory_order_relaxed);
+    n->link.store(&t->waiters, std::memory_order_relaxed);
     t->waiters = n;
 }
+// Last: link, which its owner may look at without the lock.
 void unlink(WaitNode* n) {
-    if (!n->link) return;
-    *n->link = n->next;
-    if (n->next) n->next->link = n->link;
-    n->link = nullptr;
+    WaitNode** link = n->link.load(std::memory_order_relaxed);
+    if (!link) return;
+    *link = n->next;
+    if (n->next) n->next->link.store(link, std::memory_order_relaxed);
+    n->link.store(nullptr, std::memory_order_release);
 }
 
 // False when it has ended: no need to wait.
@@ -50,6 +52,7 @@ bool wait_on(Task* t, WaitNode* n, Thread& me) {
     return true;
 }
 void wait_off(Task* t, WaitNode* n) {
+    if (has_ended(t) && !n->link.load(std::memory_order_acquire)) return;
     Locked held(t->lock);
     unlink(n);
 }
@@ -94,16 +97,19 @@ void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* 
     t->error = error;
     t->value = value;
     t->carrier = nullptr;
+    // One waiter, and a carrier that is about to go idle: it will hand over to it. The node is off the list before the end can be
+    // seen, so the waiter need not lock to leave (wait_off).
+    WaitNode* one = t->waiters;
+    if (one && !one->next && me.carrier && !me.task && one->thread->self && !me.wake_later) {
+        me.wake_later = one->thread->self;
+        unlink(one);
+    }
     t->state.store(state, std::memory_order_release);
     tell(t, before, state, error);
     while (WaitNode* n = t->waiters) {
+        // Off the list last: its thread stays until then (wait_off).
+        unpark(me, *n->thread);
         unlink(n);
-        Thread& whom = *n->thread;
-        // A carrier that goes idle now hands over to one waiter at once. On plain threads the thread may be gone once the lock is.
-        if (me.carrier && !me.task && whom.self && !me.wake_later)
-            me.wake_later = whom.self;
-        else
-            unpark(me, whom);
     }
 }
 

@@ -14,7 +14,7 @@ namespace oc {
 // One waiter on one task, on the waiter's stack.
 struct WaitNode {
     WaitNode* next;
-    WaitNode** link;  // what points to this one; nullptr: not in a list
+    std::atomic<WaitNode**> link;  // what points to this one; nullptr: not in a list
     Thread* thread;
 };
 

@@ -421,6 +421,27 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
 }
 
+WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 next_token) {
+    u64 expected = next_token;
+    bool won = next->wait_word.compare_exchange_strong(expected, next_token | u8(WakeReason::woken), std::memory_order_acq_rel);
+    if (won) observe_wake(next, WakeReason::woken);
+    bool ready = won && (next->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut);
+    // Not past the housekeeping, nor when this wait is over before it began.
+    bool at_once = ready && (this_thread()->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) &&
+                   !(c->sched_state.load(std::memory_order_acquire) & kNotified);
+    if (ready && !at_once) enqueue(next);
+    if (!at_once) return wait_park(c, kNever, what, 0);
+    c->waits_detail = 0;
+    if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();
+    c->waits_for = what;
+    observe_park(c);
+    this_thread()->schedule_count++;
+    switch_to(c, After::parked, next);
+    c->sched_state.store(0, std::memory_order_relaxed);
+    c->waits_for = nullptr;
+    return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
+}
+
 void make_ready(Coroutine* c) { enqueue(c); }
 
 void yield_now(Coroutine* c) {

@@ -37,6 +37,7 @@ long oc_table_park(oc_self, u64, u64);
 long oc_table_unpark(oc_self, oc_self);
 long oc_table_yield(oc_self);
 long oc_table_info(oc_self, oc_runtime_info*, u64);
+long oc_table_hand_over(oc_self, oc_self, u64);
 
 long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
     Coroutine* c = coroutine_of(self);
@@ -73,6 +74,27 @@ long oc_call_info(oc_self self, oc_runtime_info* out, u64 bytes) {
     return done(coroutine_of(self), copy_to_guest(out, &info, bytes));
 }
 
+long oc_call_hand_over(oc_self self, oc_self whom, u64 reason) {
+    Coroutine *c = coroutine_of(self), *next = coroutine_of(whom);
+    if (!g_multi) return -ENOSYS;
+    u64 before = next->park_word.exchange(kParkPermit, std::memory_order_acq_rel);
+    u64 word = 0, token = 0;
+    bool waits = c->park_word.load(std::memory_order_acquire) != kParkPermit;
+    if (waits) {
+        token = wait_begin(c, true);
+        if (!c->park_word.compare_exchange_strong(word, token, std::memory_order_acq_rel)) wake(c, token, WakeReason::woken);
+    }
+    WakeReason why = WakeReason::woken;
+    if (waits && before > kParkPermit)
+        why = wait_park_for(c, kReasons[reason < OC_PARK_REASONS ? reason : 0], next, before);
+    else if (before > kParkPermit)
+        wake(next, before, WakeReason::woken);
+    else if (waits)
+        why = wait_park(c, kNever, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
+    bool permit = c->park_word.exchange(0, std::memory_order_acq_rel) == kParkPermit;
+    return done(c, permit || why == WakeReason::woken ? 0 : -EINTR);
+}
+
 [[noreturn]] void oc_table_slow_exit(GuestContext* c) {
     // The guest's registers are where the entry put them; of the extended state only the control words outlive a call.
     constexpr u64 kInitialEflags = 0x202;
@@ -100,7 +122,8 @@ void oc_table_take_gs(GuestContext* g) {
 
 namespace {
 
-constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info};
+constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info,
+                         oc_table_hand_over};
 
 }  // namespace
 
