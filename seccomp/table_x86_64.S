@@ -17,6 +17,7 @@ oc_table_\name:
     table_entry yield
     table_entry info
     table_entry hand_over
+    table_entry waiting_call
 
     .balign 16
 table_common:

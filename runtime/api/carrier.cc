@@ -52,11 +52,9 @@ void finish(Thread& me, Task* t, enum oc_state state, int error, void* value) {
         Locked held(t->lock);
         task_end_locked(me, t, state, error, value);
     }
-    task_release(t);
 }
 
 void run(Thread& me, Task* t) {
-    tell(t, OC_READY, OC_RUNNING);
     me.cancel_off = 0;
     me.task = t;
     errno = 0;
@@ -99,6 +97,7 @@ void* carrier_main(void* argument) {
     alt.ss_sp = (char*)c->stack + g_stacks.bytes() - g_alt_bytes;
     alt.ss_size = g_alt_bytes;
     sigaltstack(&alt, nullptr);
+    pool_carrier_begins(c);
     work(me, c);
     return nullptr;
 }

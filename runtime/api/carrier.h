@@ -16,7 +16,9 @@ struct Carrier {
     // Under the pool's lock:
     bool searcher = false;    // was woken or made to look for a task
     std::atomic<bool> idle{false};
-    bool busy = false;        // has a task that counts as under way
+    Task* task = nullptr;     // that it took from the queue and has not settled: counts as under way, and is referenced
+    Carrier* next_of_all = nullptr;
+    Carrier** link_of_all = nullptr;
     bool leave = false;       // to end when idle
 };
 

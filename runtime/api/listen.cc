@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "runtime/api/pool.h"
+
 namespace oc {
 
 std::atomic<u32> g_listeners;
@@ -19,21 +21,27 @@ Lock g_lock;
 
 }  // namespace
 
-void tell_listeners(const Task* t, u32 before, u32 now, int error) {
-    oc_event e{t->id, oc_state(before), oc_state(now), error, -1, now_ns()};
+void tell_listeners(const Task* t, u32 before, u32 now, int error, long call) {
+    oc_event e{t->id, oc_state(before), oc_state(now), error, call, now_ns()};
     for (Slot& s : g_slots)
         if (oc_listener f = s.function.load(std::memory_order_acquire)) f(s.argument.load(std::memory_order_relaxed), &e);
 }
 
+void change_state(Task* t, u32 now) {
+    if (!g_listeners.load(std::memory_order_relaxed)) {
+        t->state.store(now, std::memory_order_relaxed);
+        return;
+    }
+    Locked held(t->lock);
+    u32 before = t->state.exchange(now, std::memory_order_relaxed);
+    if (before != now) tell(t, before, now);
+}
+
 Suspended::Suspended(Thread& me) : task_(me.task) {
-    if (!task_) return;
-    task_->state.store(OC_SUSPENDED, std::memory_order_relaxed);
-    tell(task_, OC_RUNNING, OC_SUSPENDED);
+    if (task_) change_state(task_, OC_SUSPENDED);
 }
 Suspended::~Suspended() {
-    if (!task_) return;
-    task_->state.store(OC_RUNNING, std::memory_order_relaxed);
-    tell(task_, OC_SUSPENDED, OC_RUNNING);
+    if (task_) change_state(task_, OC_RUNNING);
 }
 
 }  // namespace oc
@@ -51,6 +59,7 @@ int oc_listener_add(oc_listener listener, void* argument) {
         s.argument.store(argument, std::memory_order_relaxed);
         s.function.store(listener, std::memory_order_release);
         g_listeners.fetch_add(1);
+        pool_watch();
         return 0;
     }
     return -EAGAIN;

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "runtime/api/cancel.h"
+#include "runtime/api/listen.h"
 
 namespace oc {
 
@@ -47,6 +48,7 @@ struct Pool {
     // Carriers.
     Carrier* idle = nullptr;
     Carrier* dead = nullptr;
+    Carrier* all = nullptr;
     u32 carriers = 0, idle_count = 0, least_idle = 0, most = 0, least = 0, limit = 0;
     bool searching = false;
     bool short_of_threads = false;
@@ -137,11 +139,13 @@ void summon(Thread& me, Pool& p, const Successor& s) {
     }
 }
 
-// Lock held. The carrier's last task is over.
-void settle(Thread& me, Pool& p, Carrier* c) {
-    if (!c->busy) return;
-    c->busy = false;
+// Lock held. The carrier's last task is over; to be released without the lock.
+Task* settle(Thread& me, Pool& p, Carrier* c) {
+    Task* t = c->task;
+    if (!t) return nullptr;
+    c->task = nullptr;
     if (--p.under_way == 0 && p.stopper) unpark(me, *p.stopper);
+    return t;
 }
 
 void let_submit(Thread& me, Pool& p) {
@@ -212,6 +216,19 @@ void janitor_cancels(Pool& p) {
     }
 }
 
+// Which tasks wait in system calls? The runtime can be asked; it does not call back.
+void janitor_watch(Thread& me, Pool& p) {
+    Locked held(p.lock);
+    for (Carrier* c = p.all; c; c = c->next_of_all) {
+        if (!c->task || !c->thread->self) continue;
+        Locked task(c->task->lock);
+        if (c->task->carrier != c) continue;
+        long call = g_table->waiting_call(me.self, c->thread->self);
+        u32 from = call >= 0 ? OC_RUNNING : OC_SYSCALL, to = call >= 0 ? OC_SYSCALL : OC_RUNNING;
+        if (c->task->state.compare_exchange_strong(from, to, std::memory_order_relaxed)) tell(c->task, from, to, 0, call >= 0 ? call : -1);
+    }
+}
+
 void* janitor_main(void*) {
     Pool& p = pool();
     Thread& me = self();
@@ -223,6 +240,8 @@ void* janitor_main(void*) {
     for (;;) {
         janitor_bury(p);
         janitor_cancels(p);
+        bool watch = g_table && g_listeners.load(std::memory_order_relaxed);
+        if (watch) janitor_watch(me, p);
         u64 now = now_ns(), due = kForever;
         Successor s;
         bool trim = false, leave;
@@ -238,7 +257,7 @@ void* janitor_main(void*) {
                 s = name_successor(me, p);
                 due = now + kTryAgainNs;
             }
-            if (p.cancels && now + kPokeAgainNs < due) due = now + kPokeAgainNs;
+            if ((p.cancels || watch) && now + kPokeAgainNs < due) due = now + kPokeAgainNs;
         }
         if (leave) break;
         summon(me, p, s);
@@ -351,15 +370,15 @@ Task* pool_next(Thread& me, Carrier* c) {
     Pool& p = pool();
     for (;;) {
         Successor s;
-        Task* t;
+        Task *t, *over;
         bool leave = false;
         {
             Locked held(p.lock);
-            settle(me, p, c);
+            over = settle(me, p, c);
             if (c->searcher) c->searcher = p.searching = false;
             t = pop(p);
             if (t) {
-                c->busy = true;
+                c->task = t;
                 let_submit(me, p);
                 s = name_successor(me, p);
             } else if (c->leave || p.phase == Phase::ending || p.phase == Phase::off) {
@@ -371,6 +390,7 @@ Task* pool_next(Thread& me, Carrier* c) {
                 c->idle.store(true, std::memory_order_relaxed);
             }
         }
+        if (over) task_release(over);
         bool idle = !t && !leave;
         if (oc_self later = me.wake_later) {
             me.wake_later = nullptr;
@@ -383,24 +403,43 @@ Task* pool_next(Thread& me, Carrier* c) {
         if (t) {
             summon(me, p, s);
             if (task_begin(t, c)) return t;
-            task_release(t);  // cancelled before
-            continue;
+            continue;  // cancelled before
         }
         while (c->idle.load(std::memory_order_acquire)) park(me, kForever, OC_PARK_IDLE);
     }
 }
 
+void pool_carrier_begins(Carrier* c) {
+    Pool& p = pool();
+    Locked held(p.lock);
+    c->next_of_all = p.all;
+    if (p.all) p.all->link_of_all = &c->next_of_all;
+    c->link_of_all = &p.all;
+    p.all = c;
+}
+
+void pool_watch() {
+    if (!pool_is_on()) return;
+    Pool& p = pool();
+    Locked held(p.lock);
+    kick_janitor(self(), p);
+}
+
 void pool_carrier_ends(Thread& me, Carrier* c) {
     Pool& p = pool();
     Successor s;
+    Task* over;
     {
         Locked held(p.lock);
-        settle(me, p, c);
+        over = settle(me, p, c);
+        *c->link_of_all = c->next_of_all;
+        if (c->next_of_all) c->next_of_all->link_of_all = c->link_of_all;
         if (c->searcher) c->searcher = p.searching = false;
         p.carriers--;
         s = name_successor(me, p);
         if (p.carriers == 0 && p.stopper) unpark(me, *p.stopper);
     }
+    if (over) task_release(over);
     if (oc_self later = me.wake_later) {
         me.wake_later = nullptr;
         g_table->unpark(me.self, later);

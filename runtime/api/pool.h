@@ -14,6 +14,8 @@ namespace oc {
 int pool_submit(Thread& me, Task* t);
 // The next task for a carrier; waits for one. nullptr: end the thread. `me.wake_later` is unparked on the way.
 Task* pool_next(Thread& me, Carrier* c);
+// Around a carrier's life, on its thread.
+void pool_carrier_begins(Carrier* c);
 void pool_carrier_ends(Thread& me, Carrier* c);
 // A cancelled task whose thread was poked: poke it again until it ends. Takes a reference.
 void pool_cancel_pending(Task* t);
@@ -22,5 +24,7 @@ void pool_cancel_pending(Task* t);
 // oc_init's part once the settings are complete: 0 or -errno.
 int pool_start(Thread& me, const oc_config& config);
 bool pool_is_on();
+// Somebody listens now: the janitor looks at tasks in system calls.
+void pool_watch();
 
 }  // namespace oc

@@ -41,6 +41,8 @@ struct oc_table {
     long (*info)(oc_self self, struct oc_runtime_info* out, uint64_t bytes);
     /* unpark(whom), then park(self, no deadline, reason); `whom` goes on at once on this worker if it waited. As park. */
     long (*hand_over)(oc_self self, oc_self whom, uint64_t reason);
+    /* The number of the system call in which `whom` is suspended at this moment; -EAGAIN: in none. */
+    long (*waiting_call)(oc_self self, oc_self whom);
 };
 
 struct oc_table_where {

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "runtime/api/cancel.h"
+#include "runtime/api/carrier.h"
 #include "runtime/api/listen.h"
 #include "runtime/api/pool.h"
 
@@ -89,6 +90,7 @@ bool task_begin(Task* t, Carrier* carrier) {
     if (t->state.load(std::memory_order_relaxed) != OC_READY) return false;
     t->state.store(OC_RUNNING, std::memory_order_relaxed);
     t->carrier = carrier;
+    tell(t, OC_READY, OC_RUNNING);
     return true;
 }
 
@@ -206,7 +208,16 @@ void oc_task_drop(oc_task* t) {
 }
 
 uint64_t oc_task_id(const oc_task* t) { return t->id; }
-enum oc_state oc_task_state(const oc_task* t) { return oc_state(t->state.load(std::memory_order_acquire)); }
+enum oc_state oc_task_state(const oc_task* task) {
+    Task* t = const_cast<oc_task*>(task);
+    u32 state = t->state.load(std::memory_order_acquire);
+    if (!g_table || (state != OC_RUNNING && state != OC_SYSCALL)) return oc_state(state);
+    Thread& me = self();
+    Inside inside(me);
+    Locked held(t->lock);
+    if (!t->carrier) return oc_state(t->state.load(std::memory_order_relaxed));
+    return g_table->waiting_call(me.self, t->carrier->thread->self) >= 0 ? OC_SYSCALL : OC_RUNNING;
+}
 const char* oc_task_error_text(const oc_task* t) { return has_ended(t) && t->failure ? t->failure->text : ""; }
 
 int oc_task_exception(const oc_task* t, void* out) {

@@ -38,6 +38,7 @@ long oc_table_unpark(oc_self, oc_self);
 long oc_table_yield(oc_self);
 long oc_table_info(oc_self, oc_runtime_info*, u64);
 long oc_table_hand_over(oc_self, oc_self, u64);
+long oc_table_waiting_call(oc_self, oc_self);
 
 long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
     Coroutine* c = coroutine_of(self);
@@ -95,6 +96,12 @@ long oc_call_hand_over(oc_self self, oc_self whom, u64 reason) {
     return done(c, permit || why == WakeReason::woken ? 0 : -EINTR);
 }
 
+long oc_call_waiting_call(oc_self self, oc_self whom) {
+    const Coroutine* c = coroutine_of(whom);
+    u32 nr = c->call_nr;
+    return done(coroutine_of(self), nr != kNoCall && c->waits_for ? long(nr) : -EAGAIN);
+}
+
 [[noreturn]] void oc_table_slow_exit(GuestContext* c) {
     // The guest's registers are where the entry put them; of the extended state only the control words outlive a call.
     constexpr u64 kInitialEflags = 0x202;
@@ -123,7 +130,7 @@ void oc_table_take_gs(GuestContext* g) {
 namespace {
 
 constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info,
-                         oc_table_hand_over};
+                         oc_table_hand_over, oc_table_waiting_call};
 
 }  // namespace
 

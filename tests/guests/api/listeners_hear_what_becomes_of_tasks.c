@@ -29,6 +29,21 @@ static void* sleeps(void* kind) {
     return NULL;
 }
 
+static int pipes[2], calls;
+static void hears_calls(void* argument, const oc_event* event) {
+    if (event->now == OC_SYSCALL && event->call == SYS_read) add(&calls, 1);
+    if (event->before == OC_SYSCALL && event->now == OC_RUNNING) add(&calls, 1000);
+}
+static void* reads(void* unused) {
+    char byte;
+    CHECK_EQ(read(pipes[0], &byte, 1), 1);
+    oc_stats stats = {.size = sizeof stats};
+    CHECK_EQ(oc_get_stats(&stats), 0);
+    while (stats.under_ocrun && load(&calls) < 1000) {
+    }
+    return NULL;
+}
+
 int main(void) {
     api_start();
     CHECK_EQ(oc_listener_add(NULL, NULL), -EINVAL);
@@ -62,6 +77,17 @@ int main(void) {
         CHECK_EQ(e[n - 1].error, end == OC_COMPLETE ? 0 : end == OC_CANCELLED ? -ECANCELED : -EFAULT);
         CHECK(end >= OC_COMPLETE);
     }
+
+    // Waits in system calls are known under ocrun.
+    oc_stats stats = {.size = sizeof stats};
+    CHECK_EQ(oc_get_stats(&stats), 0);
+    CHECK_OK(pipe(pipes));
+    CHECK_EQ(oc_listener_add(hears_calls, NULL), 0);
+    oc_task* t = oc_task_create(reads, NULL, 0);
+    if (stats.under_ocrun) WAIT_UNTIL(oc_task_state(t) == OC_SYSCALL && load(&calls) == 1);
+    CHECK_EQ(write(pipes[1], "x", 1), 1);
+    finished(t, 0);
+    CHECK_EQ(oc_listener_remove(hears_calls, NULL), 0);
     api_end();
     say("ok");
     return 0;

@@ -22,7 +22,7 @@ int main(void) {
     CHECK_EQ(oc_init(&config), 0);
     CHECK_OK(pipe(gate));
     oc_task* first = oc_task_create(holds, NULL, 0);
-    WAIT_UNTIL(oc_task_state(first) == OC_RUNNING);
+    WAIT_UNTIL(oc_task_state(first) != OC_READY);
     oc_task* tasks[N];
     static const long priorities[3] = {5, 0, -5};
     for (int i = 0; i < N; i++) tasks[i] = oc_task_create(notes, (void*)(long)i, priorities[i % 3]);

@@ -167,8 +167,9 @@ typedef struct oc_event {
     long call;             /**< number of the system call when now is OC_SYSCALL, else -1 */
     uint64_t at_ns;        /**< CLOCK_MONOTONIC */
 } oc_event;
-/** Called where the change happens, before the task goes on, except for OC_SYSCALL and the OC_RUNNING behind it, which a task of
- * the library reports soon after. Must not wait nor call this library. */
+/** Called where the change happens, before the task goes on. OC_SYSCALL and the OC_RUNNING behind it are told by a thread of the
+ * library that looks every millisecond while somebody listens: shorter waits in system calls are not heard, and on plain threads none.
+ * Must not wait nor call this library. */
 typedef void (*oc_listener)(void* argument, const oc_event* event);
 /** At most 16 at a time. @return 0; -EAGAIN */
 OC_API int oc_listener_add(oc_listener listener, void* argument);
