@@ -105,6 +105,8 @@ def idle_memory(command):
             load.communicate()
             if not said.startswith(b"connected"):
                 raise Failed("not all connections stand")
+            if used <= 0:
+                raise Failed("other programs gave back more memory than the connections took: the machine is not quiet")
             return used / connections
 
     return run
