@@ -2,6 +2,7 @@
 #include "runtime/io/readiness.h"
 
 #include <asm/errno.h>
+#include <asm/ioctls.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -11,6 +12,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/io/pipes.h"
 
 namespace ocrun {
 
@@ -26,22 +28,11 @@ struct FdState {
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
     u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
     u64 emptied_activity;
-    u64 inode;                      // of a pipe
+    Pipe* pipe;                     // the pipe's entry, if it is one and there was room
     FdWaiter* waiters;
 };
 
-// Waits of this process for pipes, by the pipe: a write through any descriptor of it finds them.
-struct PipeBucket {
-    Lock lock;
-    std::atomic<u32> waiting;
-    std::atomic<u64> activity;
-    FdWaiter* waiters;
-};
 constexpr u8 kMostlyWaits = 3;
-
-constexpr u32 kPipeBuckets = 64;
-PipeBucket g_pipes[kPipeBuckets];
-PipeBucket& bucket_of(u64 inode) { return g_pipes[(inode * 0x9e3779b97f4a7c15ul) >> 58]; }
 
 // Two levels, so that only used parts cost memory.
 constexpr u32 kLeafSlots = 1024, kLeaves = 1024;
@@ -139,7 +130,10 @@ void forget(FdState* state, int fd) {
         state->registered = false;
         g_registered.fetch_sub(1, std::memory_order_relaxed);
     }
-    state->kind.store(FdKind::unknown, std::memory_order_relaxed);
+    if (state->kind.exchange(FdKind::unknown, std::memory_order_relaxed) == FdKind::pipe && state->pipe) {
+        pipe_detach(state->pipe);
+        state->pipe = nullptr;
+    }
     state->hung_up.store(false, std::memory_order_relaxed);
     state->waits.store(0, std::memory_order_relaxed);
     for (std::atomic<u32>& fact : state->facts) fact.store(0, std::memory_order_relaxed);
@@ -161,36 +155,6 @@ FdKind ask_kind(int fd, u64* inode) {
     return domain == AF_UNIX ? FdKind::unix_stream : domain == AF_INET || domain == AF_INET6 ? FdKind::stream : FdKind::socket;
 }
 
-// Wakes those who wait for `events` on the pipe.
-void wake_pipe(FdState* state, u32 events) {
-    PipeBucket& b = bucket_of(state->inode);
-    b.activity.fetch_add(1, std::memory_order_seq_cst);
-    if (!b.waiting.load(std::memory_order_seq_cst)) return;
-    Locked held(b.lock);
-    for (FdWaiter* w = b.waiters; w; w = w->next_in_pipe)
-        if (w->inode == state->inode && (w->events & events)) wake(w->c, w->token, WakeReason::woken);
-}
-
-void join_pipe(FdState* state, FdWaiter* w) {
-    w->inode = state->inode;
-    PipeBucket& b = bucket_of(w->inode);
-    Locked held(b.lock);
-    w->next_in_pipe = b.waiters;
-    b.waiters = w;
-    b.waiting.fetch_add(1, std::memory_order_seq_cst);
-}
-
-void leave_pipe(FdWaiter* w) {
-    PipeBucket& b = bucket_of(w->inode);
-    Locked held(b.lock);
-    for (FdWaiter** at = &b.waiters; *at; at = &(*at)->next_in_pipe)
-        if (*at == w) {
-            *at = w->next_in_pipe;
-            break;
-        }
-    b.waiting.fetch_sub(1, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 FdKind fd_kind(int fd, bool learn) {
@@ -205,17 +169,21 @@ FdKind fd_kind(int fd, bool learn) {
     Locked held(state->lock);
     // The number changed its meaning meanwhile: what was asked may be about the file before.
     if (state->sequence.load(std::memory_order_acquire) != sequence) return FdKind::unknown;
-    state->inode = inode;
+    if (FdKind known = state->kind.load(std::memory_order_relaxed); known != FdKind::unknown) return known;
+    if (kind == FdKind::pipe) {
+        i32 inside = 0;
+        sys(__NR_ioctl, fd, FIONREAD, &inside);
+        state->pipe = pipe_attach(inode, inside);
+    }
     state->emptied_activity = 0;
     state->emptied_at = sequence - 1;
     state->kind.store(kind, std::memory_order_release);
     return kind;
 }
 
-u64 fd_pipe_activity(int fd) {
+Pipe* fd_pipe(int fd) {
     FdState* state = find(fd);
-    if (!state || state->kind.load(std::memory_order_acquire) != FdKind::pipe) return 0;
-    return bucket_of(state->inode).activity.load(std::memory_order_acquire);
+    return state && state->kind.load(std::memory_order_acquire) == FdKind::pipe ? state->pipe : nullptr;
 }
 
 void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
@@ -237,7 +205,7 @@ bool fd_known_empty(int fd) {
     Locked held(state->lock);
     return state->registered && !state->hung_up.load(std::memory_order_relaxed) &&
            state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
-           (kind != FdKind::pipe || state->emptied_activity == bucket_of(state->inode).activity.load(std::memory_order_acquire));
+           (kind != FdKind::pipe || (state->pipe && state->emptied_activity == state->pipe->activity.load(std::memory_order_acquire)));
 }
 
 bool fd_fact(int fd, FdFact fact, u32 changes) {
@@ -262,16 +230,6 @@ void fd_note_try(int fd, bool would_block) {
 bool fd_mostly_waits(int fd) {
     FdState* state = find(fd);
     return state && state->waits.load(std::memory_order_relaxed) >= kMostlyWaits;
-}
-
-void fd_wrote(int fd) {
-    FdState* state = find(fd);
-    if (state && state->kind.load(std::memory_order_acquire) == FdKind::pipe) wake_pipe(state, EPOLLIN);
-}
-
-void fd_took(int fd) {
-    FdState* state = find(fd);
-    if (state && state->kind.load(std::memory_order_acquire) == FdKind::pipe) wake_pipe(state, EPOLLOUT);
 }
 
 u32 fd_sequence(int fd) {
@@ -318,11 +276,10 @@ long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeRe
     w.token = wait_begin(c, true);
     long r = fd_link(&w, seen);
     if (r != 0) wake(c, w.token, WakeReason::woken);
-    FdState* state = r == 0 ? find(fd) : nullptr;
-    bool in_pipe = state && state->kind.load(std::memory_order_acquire) == FdKind::pipe;
-    if (in_pipe) join_pipe(state, &w);
+    Pipe* pipe = r == 0 ? fd_pipe(fd) : nullptr;
+    if (pipe) pipe_join(pipe, &w);
     *why = wait_park(c, deadline_ns, "descriptor", u64(fd));
-    if (in_pipe) leave_pipe(&w);
+    if (pipe) pipe_leave(pipe, &w);
     fd_unlink(&w);
     return is_error(r) ? r : 0;
 }
@@ -387,11 +344,7 @@ void readiness_after_fork(bool shared_files) {
         g_epoll.store(-1, std::memory_order_relaxed);
     }
     g_registered.store(0, std::memory_order_relaxed);
-    for (PipeBucket& b : g_pipes) {
-        b.lock.reset();
-        b.waiting.store(0, std::memory_order_relaxed);
-        b.waiters = nullptr;
-    }
+    pipes_after_fork();
     for (auto& leaf : g_leaves) {
         FdState* states = leaf.load(std::memory_order_relaxed);
         if (!states) continue;
@@ -400,6 +353,8 @@ void readiness_after_fork(bool shared_files) {
             states[i].registered = false;
             states[i].waiters = nullptr;
             states[i].hung_up.store(false, std::memory_order_relaxed);
+            states[i].kind.store(FdKind::unknown, std::memory_order_relaxed);
+            states[i].pipe = nullptr;
         }
     }
 }

@@ -16,8 +16,7 @@ struct FdWaiter {
     u32 events;      // EPOLLIN, EPOLLOUT, EPOLLPRI; errors and hang-ups always count
     FdWaiter* next;
     bool linked;
-    FdWaiter* next_in_pipe;  // readiness.cc
-    u64 inode;
+    FdWaiter* next_in_pipe;  // pipes.cc
 };
 
 // What a descriptor is, as far as calls care; learnt once per number and forgotten with it.
@@ -42,15 +41,12 @@ void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence);
 // block. `seen`: fd_sequence before the read. Not told of descriptors whose other end has hung up.
 void fd_emptied(int fd, u32 seen, u64 pipe_activity);
 bool fd_known_empty(int fd);
-// Counts what this process does to the pipe behind fd (0: fd is no pipe); to be read before the read that may empty it.
-u64 fd_pipe_activity(int fd);
+// The pipe behind fd (pipes.h), nullptr when it is none or not known. Good until fd is forgotten.
+struct Pipe;
+Pipe* fd_pipe(int fd);
 // Whether tries on fd lately would have blocked: then it pays to let others run first, who may bring what is waited for.
 void fd_note_try(int fd, bool would_block);
 bool fd_mostly_waits(int fd);
-// The caller has written to (read from) fd: when it is a pipe, coroutines of this process that wait for that are woken
-// without a detour through epoll.
-void fd_wrote(int fd);
-void fd_took(int fd);
 
 // Changes with every event on the descriptor.
 u32 fd_sequence(int fd);

@@ -115,10 +115,13 @@ long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     return long(done);
 }
 
+// One buffer, at the file's own position, no flags: what read(2) and write(2) do.
+bool is_plain(const Transfer& t) { return t.position < 0 && !t.flags && t.v.own() && t.v.data()->iov_len; }
+
 // read(2) of one buffer from a stream socket is a recv, and cheaper so. Other kinds differ: a read of nothing takes no datagram,
 // a write to a SOCK_SEQPACKET ends a record.
 bool is_plain_stream(const Transfer& t, FdKind kind) {
-    return (kind == FdKind::stream || kind == FdKind::unix_stream) && t.position < 0 && !t.flags && t.v.size() == 1 && t.v.data()->iov_len;
+    return (kind == FdKind::stream || kind == FdKind::unix_stream) && is_plain(t);
 }
 
 long try_read(int fd, const Transfer& t, FdKind kind) {
@@ -128,6 +131,23 @@ long try_read(int fd, const Transfer& t, FdKind kind) {
     return r == -ENOTSOCK ? try_transfer(__NR_preadv2, fd, t, 0) : r;
 }
 
+// Not expected to block. When it does, a tick or a signal ends it: then the ordinary way.
+long plain_read(int fd, const Transfer& t, Pipe* pipe) {
+    IntrResult r = oc_syscall_intr_told(__NR_read, fd, (long)t.v.data()->iov_base, (long)t.v.data()->iov_len, 0, 0, 0);
+    if (r.result != -EINTR) return r.result;
+    if (r.begun) pipe_distrust(pipe);
+    attend();
+    return try_transfer(__NR_preadv2, fd, t, 0);
+}
+
+long plain_write(int fd, const Transfer& t, Pipe* pipe) {
+    IntrResult r = oc_syscall_intr_told(__NR_write, fd, (long)t.v.data()->iov_base, (long)t.v.data()->iov_len, 0, 0, 0);
+    if (r.result != -EINTR) return r.result;
+    if (r.begun) pipe_distrust(pipe);
+    attend();
+    return try_transfer(__NR_pwritev2, fd, t, 0);
+}
+
 long do_read(Call& call, Transfer& t) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
@@ -135,10 +155,13 @@ long do_read(Call& call, Transfer& t) {
     for (;;) {
         w.arm();
         FdKind kind = w.kind();
-        long r = w.known_empty() ? -EAGAIN : try_read(w.fd(), t, kind);
+        Pipe* pipe = kind == FdKind::pipe ? fd_pipe(w.fd()) : nullptr;
+        long r = pipe && pipe_has_bytes(pipe) && is_plain(t) ? plain_read(w.fd(), t, pipe)
+                 : w.known_empty()                           ? -EAGAIN
+                                                             : try_read(w.fd(), t, kind);
         w.tried(r == -EAGAIN);
         if (r > 0) {
-            if (kind == FdKind::pipe) fd_took(w.fd());
+            if (pipe) pipe_took(pipe, u64(r));
             if (u64(r) == t.v.total()) return r;
             if (kind == FdKind::other || kind == FdKind::unknown) return read_rest(c, w.fd(), t, r);
             w.emptied();
@@ -183,7 +206,9 @@ long do_write(Call& call, Transfer& t) {
     for (;;) {
         w.arm();
         FdKind kind = w.kind();
-        long r = try_write(t, done, w, kind);
+        Pipe* pipe = kind == FdKind::pipe ? fd_pipe(w.fd()) : nullptr;
+        bool plain = pipe && !done && is_plain(t) && pipe_has_room(pipe, t.v.data()->iov_len);
+        long r = plain ? plain_write(w.fd(), t, pipe) : try_write(t, done, w, kind);
         if (r == -EOPNOTSUPP) {
             Call rest = plain_call(c, __NR_pwritev2, w.fd(), t, done);
             r = ask_then_call(done ? rest : call, w.fd(), POLLOUT);
@@ -206,7 +231,7 @@ long do_write(Call& call, Transfer& t) {
             if (done) return long(done);
             return r == -EINTR ? w.interrupted() : r;
         }
-        if (kind == FdKind::pipe) fd_wrote(w.fd());
+        if (pipe) pipe_wrote(pipe, u64(r));
         if (!done) total = t.v.total();
         done += u64(r);
         if (r == 0 || done >= total || w.nonblocking() || !t.v.advance(u64(r))) return long(done);

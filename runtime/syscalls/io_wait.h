@@ -6,6 +6,7 @@
 #pragma once
 #include <sys/uio.h>
 
+#include "runtime/io/pipes.h"
 #include "runtime/io/readiness.h"
 #include "runtime/syscalls/call.h"
 
@@ -40,7 +41,8 @@ public:
     // Before every try, so that an event between the try and the wait is not lost.
     void arm() {
         seen_ = fd_sequence(fd_);
-        activity_ = fd_pipe_activity(fd_);
+        Pipe* p = fd_pipe(fd_);
+        if (p) activity_ = p->activity.load(std::memory_order_acquire);
     }
     // Before the first try: lets others run when the descriptor mostly has to be waited for.
     void give_way() {
@@ -130,6 +132,8 @@ public:
 
     const iovec* data() const { return at_; }
     u64 size() const { return count_; }
+    // One buffer, described here: the guest's own array may not be looked at.
+    bool own() const { return at_ == &one_ && count_ == 1; }
     // Bytes in all, at most what the kernel moves in one call; 0 when the array cannot be read.
     u64 total() const;
     // Drops the first `bytes`; false when there is no memory for a copy of the array.

@@ -4,6 +4,7 @@
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/mman.h>
@@ -210,12 +211,12 @@ TEST_F(Filter, MremapTrapsForATargetInTheWindow) {
 }
 
 TEST_F(Filter, FcntlTrapsForWaitingLocksAndDuplicatesOnly) {
-    for (u64 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC}) {
+    for (u64 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL}) {
         EXPECT_TRUE(traps(__NR_fcntl, {3, command})) << command;
         EXPECT_TRUE(traps(__NR_fcntl, {3, command | kHigh}))
             << command << " with rubbish the kernel does not look at";
     }
-    for (u64 command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETLK, F_GETLK, F_OFD_SETLK, F_GETPIPE_SZ})
+    for (u64 command : {F_GETFD, F_SETFD, F_GETFL, F_SETLK, F_GETLK, F_OFD_SETLK, F_GETPIPE_SZ})
         EXPECT_FALSE(traps(__NR_fcntl, {3, command})) << command;
 }
 
@@ -244,14 +245,23 @@ TEST_F(Filter, NewfstatatTrapsUnlessItMayBeAboutADescriptor) {
     EXPECT_FALSE(traps(__NR_newfstatat, {3, 1, 2, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW}));
 }
 
-TEST_F(Filter, IoctlTrapsForRequestsThatCanStopABackgroundProcess) {
+TEST_F(Filter, IoctlTrapsForJobControlAndFionbio) {
     for (u64 request : {u64(TIOCSPGRP), u64(TCSETS), u64(TCSETSW), u64(TCSETSF), u64(TCSETS2), u64(TCSETSW2),
-                        u64(TCSETSF2), u64(TCSBRK), u64(TCSBRKP), u64(TCXONC), u64(TCFLSH)}) {
+                        u64(TCSETSF2), u64(TCSBRK), u64(TCSBRKP), u64(TCXONC), u64(TCFLSH), u64(FIONBIO)}) {
         EXPECT_TRUE(traps(__NR_ioctl, {0, request})) << request;
         EXPECT_TRUE(traps(__NR_ioctl, {0, request | kHigh})) << request;
     }
-    for (u64 request : {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, TIOCGPGRP})
+    for (u64 request : {TCGETS, TIOCGWINSZ, FIONREAD, FIOCLEX, TIOCGPGRP})
         EXPECT_FALSE(traps(__NR_ioctl, {0, request})) << request;
+}
+
+TEST_F(Filter, SetsockoptTrapsForTimeouts) {
+    for (u64 option : {u64(SO_RCVTIMEO), u64(SO_SNDTIMEO), u64(66), u64(67)}) {
+        EXPECT_TRUE(traps(__NR_setsockopt, {3, SOL_SOCKET, option})) << option;
+        EXPECT_TRUE(traps(__NR_setsockopt, {3, SOL_SOCKET, option | kHigh})) << option;
+    }
+    EXPECT_FALSE(traps(__NR_setsockopt, {3, SOL_SOCKET, SO_RCVBUF}));
+    EXPECT_FALSE(traps(__NR_setsockopt, {3, 6, SO_RCVTIMEO}));
 }
 
 TEST_F(Filter, NativeReleasesStandardCallsButNotRequiredOnes) {
