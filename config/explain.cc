@@ -61,8 +61,10 @@ std::string what_happens(const SyscallRow& row, const SyscallRule& rule, bool tr
     if (!traps && !on_condition) return "the kernel runs it";
     std::string words;
     switch (rule.action) {
-        case Action::standard:
         case Action::native:
+            words = "made by the worker, which waits with it";
+            break;
+        case Action::standard:
             words = standard_words(row);
             break;
         case Action::park:

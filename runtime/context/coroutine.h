@@ -56,6 +56,11 @@ struct Coroutine : GuestContext {
     bool is_main;        // the thread-group leader: tid == pid
     bool direct;         // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
     bool registered;     // in the registry
+    bool blocks_here;    // the call in progress blocks in the kernel (syscalls/call.h)
+    bool pinned;         // has a kernel thread of its own (home), which runs nobody else
+    bool own_files;      // unshared its descriptors: they are not those the runtime keeps readiness of
+    bool setxid_round;   // told every other thread to change credentials too: a libc's set*id
+    bool in_setxid;      // in the handler that does so
     char name[16];       // PR_SET_NAME
 
     // scheduling
@@ -65,6 +70,7 @@ struct Coroutine : GuestContext {
     u64 wait_sequence;
     bool wait_interruptible;     // a signal may end the present wait
     Coroutine* run_next;
+    TrapThread* home;             // pinned: its kernel thread
     std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
     u64 switches;
     u64 cpu_tsc;      // time-stamp ticks switched in, up to the last switch

@@ -9,9 +9,11 @@
 #include "runtime/host/identity.h"
 #include "runtime/io/readiness.h"
 #include "runtime/io/ring.h"
+#include "runtime/memory/trims.h"
 #include "runtime/process/dump.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
+#include "runtime/sched/tick.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "seccomp/install.h"
@@ -44,8 +46,9 @@ void first_entry(Coroutine* c) {
 // Code may be written while nobody else runs guest code. A child that shares this memory cannot be held.
 bool hold_others() {
     if (g_direct_children.load(std::memory_order_seq_cst)) return false;
-    if (g_multi) world_stop();
-    return true;
+    // A worker that is stuck in the kernel may be so until the caller of this helps it out: no waiting for it.
+    constexpr u64 kPatienceNs = 5000000;
+    return !g_multi || world_stop_within(kPatienceNs);
 }
 void let_others_go() {
     if (g_multi) world_go();
@@ -109,8 +112,9 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     OC_CHECK(r == 0);
     g_pid = u32(sys(__NR_getpid));
     dispatch_init();
-    scheduler_init({readiness_poll, readiness_kick, signal_drain, preempt_idle, signals_worker_starts}, worker);
-    workers_init(worker, q.policy->scheduler.workers, preempt_start);
+    scheduler_init({readiness_poll, readiness_kick, signal_drain, [] { stack_trims_run(true); }, signals_worker_starts}, worker);
+    workers_init(worker, q.policy->scheduler.workers);
+    tick_init(q.policy->scheduler.preempt, q.policy->scheduler.quantum_min_ns, q.policy->scheduler.quantum_max_ns);
     ring_init(q.policy->io.backend, q.policy->io.offload_threads_max);
     offload_init(q.policy->io.offload_threads_max);
     signals_init(q.ignored_signals);

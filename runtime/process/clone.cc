@@ -11,6 +11,7 @@
 #include "runtime/memory/arena.h"
 #include "runtime/memory/trims.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
@@ -58,7 +59,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (!g_multi) {
         signals_enter_multi(parent);
         cpu_clock_enter_multi(parent);
-        preempt_start();
+        monitor_start();
     }
     copy_identity(c, parent);
     c->tid = tid_allocate();
@@ -72,6 +73,14 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (q.flags & CLONE_PARENT_SETTID) put_guest((void*)q.parent_tid, tid);
     if (q.flags & CLONE_CHILD_SETTID) put_guest((void*)q.child_tid, tid);
     coroutine_prepare(c, start_in_guest);
+    if (parent->pinned) {
+        // Natively it would begin with its creator's credentials, namespaces, descriptors ...
+        c->own_files = parent->own_files;
+        if (long r = worker_pin(c)) {
+            coroutine_free(c);
+            return r;
+        }
+    }
     registry_add(c);
     observe_create(c, parent);
     make_ready(c);
@@ -93,6 +102,8 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     }
     c->tid = g_pid;
     c->is_main = true;
+    c->pinned = c->own_files = c->setxid_round = c->in_setxid = false;
+    c->home = nullptr;
     // The kernel was not told (fork_process): the word is to be cleared when this thread ends, which may be long before its
     // kernel thread does.
     c->clear_child_tid = q.flags & CLONE_CHILD_CLEARTID ? q.child_tid : 0;

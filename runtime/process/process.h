@@ -55,10 +55,6 @@ void cpu_clock_enter_multi(Coroutine* c);
 // Time-stamp ticks as nanoseconds, by the rate observed since then.
 u64 tsc_to_ns(u64 ticks);
 
-// Tells the tick that there is something to preempt for; armed lazily (process/preempt.cc).
-void preempt_start();  // for the calling worker
-void preempt_idle(bool idle);
-
 // The executable's path as /proc/self/exe shall tell it.
 extern char g_exe_path[4096];
 

@@ -1,12 +1,15 @@
 // scheduler.cc - run queues, parking and waking, the idle loop (see scheduler.h)
 #include "runtime/sched/scheduler.h"
 
+#include <asm/errno.h>
 #include <linux/futex.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
+#include "runtime/sched/tick.h"
 #include "runtime/sched/timers.h"
 #include "runtime/sched/warm.h"
 #include "runtime/sched/workers.h"
@@ -47,7 +50,8 @@ std::atomic<u64> g_poller_deadline{0};
 // Looks around before an idle worker sleeps.
 constexpr int kSpins = 64;
 
-enum class After : u8 { parked, requeue, dead, start };  // as enum oc_switch_why
+// As enum oc_switch_why. surplus: the worker has no place any more, its coroutine goes on elsewhere.
+enum class After : u8 { parked, requeue, dead, start, surplus };
 struct SwitchRecord {
     Coroutine* from;  // nullptr: the idle loop
     After action;
@@ -70,21 +74,35 @@ Coroutine* pop(Coroutine** head, Coroutine** tail) {
     return c;
 }
 
-// Somebody idle should come and help: one searches already, or one gets up, or one more worker starts.
-void call_for_help() {
-    if (!g_multi || g_searching.load(std::memory_order_seq_cst)) return;
-    if (sleeper_exists()) {
-        sleeper_wake();
-    } else if (g_poller.load(std::memory_order_seq_cst)) {
-        g_hooks.kick();
-    } else {
-        worker_start_one();
+// Into the common queue; somebody idle is made to look.
+void enqueue_common(Coroutine* c) {
+    {
+        Locked held(g_inject_lock);
+        push(&g_inject_head, &g_inject_tail, c);
+        g_inject_count.fetch_add(1, std::memory_order_seq_cst);
     }
+    // If all workers are idle one must get up; busy ones look at every switch.
+    if (KThread* poller = idle_poller(); poller && poller != this_thread())
+        g_hooks.kick();
+    else if (!sleeper_wake())
+        worker_start_one();
+}
+
+void enqueue_home(Coroutine* c) {
+    KThread* home = static_cast<KThread*>(c->home);
+    {
+        Locked held(home->run_lock);
+        push(&home->run_head, &home->run_tail, c);
+        home->run_count.store(1, std::memory_order_seq_cst);
+    }
+    if (home == this_thread() || home->sleep_word.exchange(1, std::memory_order_seq_cst)) return;
+    sys(__NR_futex, &home->sleep_word, FUTEX_WAKE_PRIVATE, 1);
 }
 
 void enqueue(Coroutine* c) {
+    if (__builtin_expect(c->pinned, 0)) return enqueue_home(c);
     KThread* t = this_thread();
-    if (t->kind == ThreadKind::worker) {
+    if (t->kind == ThreadKind::worker && !t->owner.load(std::memory_order_relaxed) && !t->retaken.load(std::memory_order_relaxed)) {
         u32 waiting;
         {
             Locked held(t->run_lock);
@@ -99,18 +117,10 @@ void enqueue(Coroutine* c) {
             std::atomic_thread_fence(std::memory_order_seq_cst);
             call_for_help();
         }
+        if (t->current) tick_want(true);
         return;
     }
-    {
-        Locked held(g_inject_lock);
-        push(&g_inject_head, &g_inject_tail, c);
-        g_inject_count.fetch_add(1, std::memory_order_seq_cst);
-    }
-    // A helper runs no coroutines: if all workers are idle one must get up; busy ones look at every switch.
-    if (g_poller.load(std::memory_order_seq_cst))
-        g_hooks.kick();
-    else
-        sleeper_wake();
+    enqueue_common(c);
 }
 
 Coroutine* take_injected() {
@@ -123,8 +133,9 @@ Coroutine* take_injected() {
 
 Coroutine* next_ready() {
     KThread* t = this_thread();
+    bool pinned = t->owner.load(std::memory_order_relaxed);
     // The common queue first once in a while: a worker that keeps itself busy must not starve it.
-    if (t->schedule_count % kHousekeepingSwitches == 0)
+    if (!pinned && t->schedule_count % kHousekeepingSwitches == 0)
         if (Coroutine* c = take_injected()) return c;
     if (t->run_count.load(std::memory_order_relaxed)) {
         Locked held(t->run_lock);
@@ -134,7 +145,7 @@ Coroutine* next_ready() {
             return c;
         }
     }
-    return take_injected();
+    return pinned ? nullptr : take_injected();
 }
 
 // Half of another worker's queue; the oldest is returned, the rest becomes this worker's.
@@ -145,13 +156,15 @@ Coroutine* steal() {
     u32 start = t->schedule_count++;
     for (u32 i = 0; i < n; i++) {
         KThread* victim = worker_at((start + i) % n);
-        if (!victim || victim == t || !victim->run_count.load(std::memory_order_seq_cst)) continue;
+        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed) || !victim->run_count.load(std::memory_order_seq_cst)) continue;
         Coroutine *first = nullptr, *head = nullptr, *tail = nullptr;
         u32 taken = 0;
         {
             Locked held(victim->run_lock);
             u32 count = victim->run_count.load(std::memory_order_relaxed);
-            for (u32 want = (count + 1) / 2; want; want--) {
+            // Who is stuck in the kernel loses all.
+            bool stuck = victim->retaken.load(std::memory_order_relaxed);
+            for (u32 want = stuck ? count : (count + 1) / 2; want; want--) {
                 Coroutine* c = pop(&victim->run_head, &victim->run_tail);
                 if (!c) break;
                 victim->run_count.fetch_sub(1, std::memory_order_relaxed);
@@ -185,7 +198,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     SwitchRecord record{from, action};
     fcontext_t target = t->idle_fiber;
     u64 tsc = __builtin_ia32_rdtsc();
-    observe_switch(t, from, u32(action), to, tsc);
+    observe_switch(t, from, u32(action == After::surplus ? After::requeue : action), to, tsc);
     if (from) {
         if (from->xstate_live && action != After::dead) save_live_xstate(from);
         from->fs_base = read_fs_base();
@@ -203,18 +216,22 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
         target = to->fiber;
     }
     t->current = to;
+    t->slot->co = to ? to->tid : 0;
     finish(jump_fcontext(target, &record));
 }
 
 void leave(Coroutine* c, After action) {
     KThread* t = this_thread();
     if (++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
-    Coroutine* next = next_ready();
+    // Without a place it runs nobody else; the idle loop parks it.
+    Coroutine* next = t->retaken.load(std::memory_order_relaxed) ? nullptr : next_ready();
     if (next == c) {
         // A parking coroutine is never in a queue before its stack is left; only a yield can find itself.
         c->sched_state.store(0, std::memory_order_relaxed);
         return;
     }
+    // The one that leaves may wait for a timer that no idle worker knows of.
+    if (next && !t->owner.load(std::memory_order_relaxed)) tick_want(false);
     switch_to(c, action, next);
 }
 
@@ -236,6 +253,10 @@ void finish(transfer_t from) {
             c->fiber = from.fctx;
             enqueue(c);
             break;
+        case After::surplus:
+            c->fiber = from.fctx;
+            enqueue_common(c);
+            break;
         case After::dead:
             coroutine_free(c);
             break;
@@ -245,6 +266,51 @@ void finish(transfer_t from) {
 }
 
 }  // namespace
+
+KThread* idle_poller() {
+    KThread* t = g_poller.load(std::memory_order_seq_cst);
+    return t && !t->retaken.load(std::memory_order_relaxed) ? t : nullptr;
+}
+
+namespace {
+
+void kick_poller(KThread* poller) {
+    // The monitor does not have the descriptor that g_hooks.kick writes to.
+    if (this_thread()->kind == ThreadKind::monitor)
+        worker_kick(poller);
+    else
+        g_hooks.kick();
+}
+
+}  // namespace
+
+void poller_check_timers() {
+    KThread* poller = idle_poller();
+    if (poller && timers_next() < g_poller_deadline.load(std::memory_order_seq_cst)) kick_poller(poller);
+}
+
+void idle_work() { g_hooks.idle(); }
+
+// Somebody idle should come and help: one searches already, or one gets up, or one more worker starts.
+void call_for_help() {
+    if (!g_multi || g_searching.load(std::memory_order_seq_cst)) return;
+    if (sleeper_exists()) {
+        sleeper_wake();
+    } else if (KThread* poller = idle_poller()) {
+        kick_poller(poller);
+    } else {
+        worker_start_one();
+    }
+}
+
+bool somebody_idle() { return g_searching.load(std::memory_order_seq_cst) || sleeper_exists() || idle_poller(); }
+
+bool work_waits() {
+    if (g_inject_count.load(std::memory_order_seq_cst)) return true;
+    for (u32 i = 0; i < workers_started(); i++)
+        if (!worker_at(i)->owner.load(std::memory_order_relaxed) && worker_at(i)->run_count.load(std::memory_order_seq_cst)) return true;
+    return false;
+}
 
 extern "C" void oc_finish_switch(transfer_t from) { finish(from); }
 
@@ -270,24 +336,75 @@ void idle_sleep(KThread* t, u64 next_timer) {
     sleeper_register(t);
     bool work = g_inject_count.load(std::memory_order_seq_cst) != 0;
     for (u32 i = 0; i < workers_started() && !work; i++)
-        work = worker_at(i) != t && worker_at(i)->run_count.load(std::memory_order_seq_cst) > 1;
+        work = worker_at(i) != t && !worker_at(i)->owner.load(std::memory_order_relaxed) && worker_at(i)->run_count.load(std::memory_order_seq_cst) > 1;
     // A timer armed after the poller went to sleep: it must not oversleep. And with no poller, somebody has to be it.
     if (next_timer < g_poller_deadline.load(std::memory_order_seq_cst)) g_hooks.kick();
     if (!g_poller.load(std::memory_order_seq_cst)) work = true;
-    if (!work) oc_syscall_intr(__NR_futex, (long)&t->sleep_word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    if (!work) {
+        AsleepAway away;
+        oc_syscall_intr(__NR_futex, (long)&t->sleep_word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    }
     sleeper_unregister(t);
 }
 
 }  // namespace
 
+namespace {
+
+// What a worker without a place has in its queue is everybody's.
+void give_queue_away(KThread* t) {
+    for (;;) {
+        Coroutine* c;
+        {
+            Locked held(t->run_lock);
+            c = pop(&t->run_head, &t->run_tail);
+            if (c) t->run_count.fetch_sub(1, std::memory_order_relaxed);
+        }
+        if (!c) return;
+        enqueue_common(c);
+    }
+}
+
+}  // namespace
+
+namespace {
+
+// The idle loop of a pinned thread: it runs its coroutine or sleeps.
+[[noreturn]] void pinned_loop(KThread* t) {
+    for (;;) {
+        t->slot->state = OC_WORKER_IDLE;
+        attend();
+        t->need_resched.store(false, std::memory_order_relaxed);
+        t->sleep_word.store(0, std::memory_order_seq_cst);
+        if (Coroutine* c = next_ready()) {
+            t->slot->state = OC_WORKER_RUNNING;
+            switch_to(nullptr, After::parked, c);
+            if (t->ended) pinned_thread_ends();
+            continue;
+        }
+        AsleepAway away;
+        oc_syscall_intr(__NR_futex, (long)&t->sleep_word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    }
+}
+
+}  // namespace
+
 void idle_loop() {
+    if (this_thread()->owner.load(std::memory_order_relaxed)) pinned_loop(this_thread());
     for (;;) {
         KThread* t = this_thread();
+        t->slot->state = OC_WORKER_IDLE;
         attend();
-        if (t->need_resched.exchange(false, std::memory_order_relaxed) && !t->idle_ticks.load(std::memory_order_relaxed)) {
-            // A whole tick without work: no more of them until there is some.
-            t->idle_ticks.store(true, std::memory_order_relaxed);
-            g_hooks.idle(true);
+        // A whole tick without work: no more of them until there is some.
+        if (t->need_resched.exchange(false, std::memory_order_relaxed)) {
+            g_hooks.idle();
+            tick_stop();
+        }
+        if (t->retaken.load(std::memory_order_seq_cst) && !worker_reclaim(false)) {
+            give_queue_away(t);
+            sleeper_wake();  // it may have been the poller until now
+            spare_park();
+            continue;
         }
         g_searching.fetch_add(1, std::memory_order_seq_cst);
         Coroutine* c = nullptr;
@@ -311,10 +428,9 @@ void idle_loop() {
         }
         // Where one was there may be more: pass the search on.
         if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
-        if (t->idle_ticks.load(std::memory_order_relaxed)) {
-            t->idle_ticks.store(false, std::memory_order_relaxed);
-            g_hooks.idle(false);
-        }
+        if (registry().size() > 1) tick_want(t->run_count.load(std::memory_order_relaxed) != 0);
+        __atomic_store_n(&t->slot->state, OC_WORKER_RUNNING, __ATOMIC_SEQ_CST);
+        monitor_wake();
         switch_to(nullptr, After::parked, c);
     }
 }
@@ -332,7 +448,7 @@ void prepare_idle(KThread* t) { t->idle_fiber = make_fcontext(kthread_stack_top(
 
 void worker_starts(KThread* t) {
     // The loop runs on this very stack; the fiber is where switch_to finds it again.
-    t->idle_ticks.store(false, std::memory_order_relaxed);
+    (void)t;
     g_hooks.worker_starts();
 }
 
@@ -410,6 +526,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     if (c->wait_interruptible && signal_pending(c)) wake(c, token, WakeReason::signal);
     bool timed = deadline_ns != kNever;
     if (timed) timer_arm(c, token, deadline_ns);
+    if (timed && c->pinned) poller_check_timers();  // a pinned thread polls nothing
     c->waits_detail = detail;
     if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();  // else the switch notes it
     c->waits_for = what;
@@ -426,8 +543,10 @@ WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 ne
     bool won = next->wait_word.compare_exchange_strong(expected, next_token | u8(WakeReason::woken), std::memory_order_acq_rel);
     if (won) observe_wake(next, WakeReason::woken);
     bool ready = won && (next->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut);
-    // Not past the housekeeping, nor when this wait is over before it began.
-    bool at_once = ready && (this_thread()->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) &&
+    // Not past the housekeeping, nor when this wait is over before it began; a pinned thread runs its own coroutine only, and a
+    // worker without a place nobody else.
+    bool at_once = ready && (this_thread()->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) && !next->pinned &&
+                   !c->pinned && !this_thread()->retaken.load(std::memory_order_relaxed) &&
                    !(c->sched_state.load(std::memory_order_acquire) & kNotified);
     if (ready && !at_once) enqueue(next);
     if (!at_once) return wait_park(c, kNever, what, 0);
@@ -442,9 +561,37 @@ WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 ne
     return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
 }
 
-void make_ready(Coroutine* c) { enqueue(c); }
+void make_ready(Coroutine* c) {
+    enqueue(c);
+    monitor_wake();
+}
+
+namespace {
+
+// The calling worker lost its place while it was in the kernel. True when it has one again; false: c was requeued and is
+// chosen now, on whatever worker.
+bool still_active(Coroutine* c) {
+    if (!this_thread()->retaken.load(std::memory_order_relaxed)) return true;
+    if (worker_reclaim(true)) {
+        tick_want(false);  // its place may have been that of the idle one who polled
+        return true;
+    }
+    switch_to(c, After::surplus, nullptr);
+    return false;
+}
+
+// Did the signal that brought us here interrupt a call the guest made in the kernel, which is to be restarted? The kernel
+// leaves rcx behind the `syscall` and sets rip back on it.
+bool in_kernel_call(const Coroutine* c) { return c->regs.rcx == c->regs.rip + 2; }
+
+}  // namespace
 
 void yield_now(Coroutine* c) {
+    if (c->pinned) {
+        sys(__NR_sched_yield);
+        return;
+    }
+    if (!still_active(c)) return;
     KThread* t = this_thread();
     bool empty = !t->run_count.load(std::memory_order_relaxed) && !g_inject_count.load(std::memory_order_relaxed);
     if (empty || ++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
@@ -452,13 +599,62 @@ void yield_now(Coroutine* c) {
     if (next) switch_to(c, After::requeue, next);
 }
 
-void preempted(Coroutine* c) {
+bool preempted(Coroutine* c, bool ticked) {
+    if (c->pinned) return false;  // there is nobody else
+    if (this_thread()->retaken.load(std::memory_order_relaxed) && in_kernel_call(c)) {
+        // Still in its call, which is restarted; nothing of this worker's is anybody's business until the call is over.
+        tick_stop();
+        return false;
+    }
+    if (!still_active(c)) return true;
+    if (!ticked) return false;
     observe_preempt(c);
     housekeeping();
+    KThread* t = this_thread();
+    bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
+    if (in_kernel_call(c) && (queued || !somebody_idle())) {
+        // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
+        // again: the place and the queue go to another worker.
+        if (worker_retake(t)) {
+            tick_stop();
+            give_queue_away(t);
+            call_for_help();
+            return false;
+        }
+    }
+    // Who idles looks after timers and descriptors from now on.
+    bool relieved = somebody_idle();
+    if (relieved && !queued) poller_check_timers();
+    tick_adapt(queued, relieved || registry().size() < 2);
     // Somebody idle may take what waits here; if all are busy this one makes room.
-    if (this_thread()->run_count.load(std::memory_order_relaxed)) call_for_help();
+    if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
     Coroutine* next = next_ready();
     if (next) switch_to(c, After::requeue, next);
+    return true;
+}
+
+IntrResult blocking_syscall(u32 nr, const u64 a[6]) {
+    KThread* t = this_thread();
+    if (!g_multi || t->kind != ThreadKind::worker)
+        return oc_syscall_intr_told(nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    oc_worker_slot* slot = t->slot;
+    slot->nr = nr;
+    slot->since_tsc = __builtin_ia32_rdtsc();
+    slot->expect_block = 1;
+    __atomic_store_n(&slot->state, OC_WORKER_NATIVE, __ATOMIC_RELEASE);
+    IntrResult r = oc_syscall_intr_told(nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    slot->state = OC_WORKER_RUNNING;
+    slot->expect_block = 0;
+    if (r.result == -EINTR && t->need_resched.exchange(false, std::memory_order_relaxed)) {
+        // A tick found it waiting: its place is worth more to others.
+        if (!t->retaken.load(std::memory_order_relaxed) && registry().size() > 1 &&
+            (t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed) || !somebody_idle()))
+            worker_retake(t);
+        tick_stop();
+        give_queue_away(t);
+        call_for_help();
+    }
+    return r;
 }
 
 void apply_affinity(const Coroutine* c) {
@@ -479,7 +675,10 @@ u64 coroutine_cpu_tsc(const Coroutine* c) {
     return ticks;
 }
 
+void move_home(Coroutine* c) { switch_to(c, After::requeue, nullptr); }
+
 void exit_coroutine(Coroutine* c) {
+    if (c->pinned) this_thread()->ended = true;
     leave(c, After::dead);
     check_failed("a dead coroutine ran again", __FILE__, __LINE__);
 }
@@ -490,7 +689,6 @@ void scheduler_after_fork() {
     t->run_lock.reset();
     t->run_head = t->run_tail = nullptr;
     t->run_count.store(0, std::memory_order_relaxed);
-    t->idle_ticks.store(false, std::memory_order_relaxed);
     g_inject_lock.reset();
     g_inject_head = g_inject_tail = nullptr;
     g_inject_count.store(0, std::memory_order_relaxed);

@@ -40,8 +40,8 @@ struct SchedulerHooks {
     void (*kick)();
     // Takes latched host signals into the pending sets.
     void (*drain_signals)();
-    // The worker has nothing to run (true) or runs again (false): nobody needs ticks meanwhile.
-    void (*idle)(bool idle);
+    // Workers have nothing to do, and had not for a while: what was put off can be done. Takes no time when there is nothing.
+    void (*idle)();
     // A new worker's first act: signal mask and the like.
     void (*worker_starts)();
 };
@@ -67,10 +67,16 @@ WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 ne
 void make_ready(Coroutine* c);
 // A coroutine waits in the queue of the calling worker.
 inline bool someone_ready() { return this_thread()->run_count.load(std::memory_order_relaxed) != 0; }
+// The calling coroutine, pinned just now, goes on in its own kernel thread.
+void move_home(Coroutine* c);
 // Lets others run; returns when c is chosen again. Polls timers and descriptors too.
 void yield_now(Coroutine* c);
-// As yield_now for a tick in the middle of guest code: polls, and lets an idle worker help before it switches.
-void preempted(Coroutine* c);
+// For a worker about to return to the guest that was ticked or lost its place: polls, and lets an idle worker help before it
+// switches as yield_now. True when it is worth looking again at what the exit has to do.
+bool preempted(Coroutine* c, bool ticked);
+// A call that may block for long in the kernel, made by the worker itself and ended early (-EINTR) by a latched signal. A
+// tick meanwhile only gives the worker's place and queue to another worker.
+IntrResult blocking_syscall(u32 nr, const u64 args[6]);
 // The current coroutine ends: its slot is freed once its stack is left.
 [[noreturn]] void exit_coroutine(Coroutine* c);
 // Forgets every queue in the child of a fork; the calling coroutine goes on.

@@ -59,6 +59,8 @@ u64 timers_run(u64 now) {
     return g_next.load(std::memory_order_relaxed);
 }
 
+u64 timers_next() { return g_next.load(std::memory_order_relaxed); }
+
 bool timers_empty() { return g_next.load(std::memory_order_relaxed) == kNever; }
 
 void timers_after_fork() {

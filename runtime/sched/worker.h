@@ -3,19 +3,26 @@
 #include <signal.h>
 
 #include "runtime/base/lock.h"
+#include "runtime/base/worker_slot.h"
 #include "runtime/context/coroutine.h"
 #include "seccomp/trap.h"
 
 namespace ocrun {
 
-enum class ThreadKind : u8 { worker, offload, direct };
+// monitor: sched/monitor.h. Helpers are threads that never run guest code.
+enum class ThreadKind : u8 { worker, offload, direct, monitor };
 
 struct OffloadJob;  // io/offload.h
 
 struct KThread : TrapThread {
     ThreadKind kind;
+    bool helper() const { return kind == ThreadKind::offload || kind == ThreadKind::monitor; }
     bool async_blocked;      // the latch is full: the kernel keeps further signals until it is drained
     std::atomic<bool> need_resched;
+    std::atomic<bool> kicked;  // a kick is on its way; they queue up in the kernel otherwise (RLIMIT_SIGPENDING)
+    // Single mode: signals of POSIX timers that were taken and not yet delivered, blocked in the kernel until they are. It
+    // rearms a timer when its signal is taken; a short one would leave no time for anything but taking signals.
+    u64 held;
     u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
 
     // Host signals between handler and drain. One producer (handlers on this thread, mutually masked) and one
@@ -37,7 +44,8 @@ struct KThread : TrapThread {
     u32 everywhere_seen;            // sched/workers.h
     i32 tick_timer;
     bool tick_made;
-    u32 seen_by_sysmon;             // schedule_count at sysmon's last look
+    std::atomic<u64> tick_ns;       // period of the running tick, 0: none (sched/tick.h)
+    u32 ticks;                      // how many came; written in the handler
     u64 switched_in_tsc;
     struct oc_record* record;  // sched/observe.cc
     size_t record_bytes;
@@ -45,7 +53,18 @@ struct KThread : TrapThread {
     bool record_refused;
     bool affinity_applied;  // the kernel thread runs where a coroutine asked to
     u64 affinity[16];       // where it runs otherwise
-    std::atomic<bool> idle_ticks;
+    // Holds no place among the active workers: it is stuck in the kernel, on its way back, or a parked spare.
+    std::atomic<bool> retaken;
+    bool in_spares;                 // g_sleep_lock
+    // Pinned: runs this coroutine and no other, outside of the places. Once it has ended, so does the kernel thread; the block
+    // stays for the next one (`ended`, exit_tid 0: the kernel has left it).
+    std::atomic<Coroutine*> owner;
+    bool ended;
+    u32 exit_tid;
+    oc_worker_slot* slot;
+    // The monitor's: what it saw at its last look.
+    u64 seen_cpu_ns, out_of_kernel_ns;  // when it last switched or took a tick
+    u32 seen_schedules, seen_ticks, stuck_looks;
 
     // direct: the child's own signal actions (a copy of signal/signals.h's table), and memory to free when it is gone
     u8 direct_actions[65 * 32];

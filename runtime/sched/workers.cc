@@ -4,28 +4,39 @@
 #include <asm/errno.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <signal.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/monitor.h"
+#include "runtime/sched/tick.h"
 #include "runtime/sched/workers_internal.h"
 
 namespace ocrun {
 
+alignas(kPageBytes) oc_worker_slot g_worker_slots[kMaxWorkers];
 EverywhereHelpers g_everywhere_helpers;
 KThread* g_workers[kMaxWorkers];
 std::atomic<u32> g_worker_count{0};
 
 namespace {
 
-constexpr int kKickSignal = 64;  // signal/signals.h: kInternalSignal
 constexpr u64 kRetryKickNs = 1000000;
 // Signals never blocked on a worker (signal/signals.h: kHostNeverBlocked), as a mask of what is blocked while it starts.
 constexpr u64 kAllBlocked = ~0ul;
+// A helper takes ticks, kicks, traps and faults, nothing else (signal/signals.h: kHostNeverBlocked).
+constexpr u64 bit(int sig) { return 1ul << (sig - 1); }
+constexpr u64 kHelperBlocked = ~(bit(SIGSYS) | bit(SIGSEGV) | bit(SIGBUS) | bit(SIGFPE) | bit(SIGILL) | bit(SIGTRAP) | bit(kTickSignal));
 
 Lock g_start_lock;
 u32 g_limit = 1;
-void (*g_start_ticks)();
+std::atomic<u32> g_active{1};   // workers that hold a place, at most g_limit
+u32 g_unpinned = 1;             // workers started that are nobody's own; under g_start_lock
+constexpr u32 kMostSpares = 64;  // so many workers may be stuck at once and others still run
+
+// Workers without a place, asleep; under g_sleep_lock, linked as sleepers are.
+KThread* g_spares;
 
 // Idle workers asleep on their own futex; the one that polls is not among them.
 Lock g_sleep_lock;
@@ -47,30 +58,100 @@ void worker_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
     t->tid = u32(sys(__NR_gettid));
-    worker_starts(t);
-    if (g_start_ticks) g_start_ticks();
+    t->slot->tid = t->tid;
+    // Known to everybody before it looks at what everybody must do (mirrored signals).
+    while (g_worker_count.load(std::memory_order_seq_cst) <= u32(t->slot - g_worker_slots)) sys(__NR_sched_yield);
+    if (t->retaken.load(std::memory_order_relaxed))
+        spare_park();
+    else
+        worker_starts(t);
     idle_loop();
 }
 
-// g_start_lock held.
-bool start_worker() {
+// The new thread has the caller's credentials: the caller catches up first. False: t is still the caller's.
+bool start_thread(KThread* t, void (*main)(void*)) {
+    KThread* self = this_thread();
+    if ((self->kind == ThreadKind::worker && !self->owner) || self->kind == ThreadKind::monitor) everywhere_catch_up(&self->everywhere_seen);
+    t->everywhere_seen = g_everywhere.generation.load(std::memory_order_relaxed);
+    u64 all = t->kind == ThreadKind::worker ? kAllBlocked : kHelperBlocked, old = 0;
+    sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &old, 8);
+    t->exit_tid = 1;
+    long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
+                              kthread_stack_top(t), nullptr, &t->exit_tid, main, t);
+    sys(__NR_rt_sigprocmask, 2, &old, nullptr, 8);
+    if (is_error(tid)) return false;
+    t->tid = u32(tid);
+    return true;
+}
+
+// g_start_lock held. A spare begins without a place and parks.
+bool start_worker(bool spare) {
     u32 n = g_worker_count.load(std::memory_order_relaxed);
-    if (n >= g_limit) return false;
+    if (n >= kMaxWorkers || g_unpinned >= g_limit + kMostSpares) return false;
     KThread* t = kthread_alloc(ThreadKind::worker);
     if (!t) return false;
-    t->everywhere_seen = g_everywhere.generation.load(std::memory_order_relaxed);
-    u64 all = kAllBlocked, old = 0;
-    sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &old, 8);
-    long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, kthread_stack_top(t),
-                              nullptr, nullptr, worker_main, t);
-    sys(__NR_rt_sigprocmask, 2, &old, nullptr, 8);
-    if (is_error(tid)) {
+    t->retaken.store(spare, std::memory_order_relaxed);
+    t->slot = &g_worker_slots[n];
+    t->slot->state = OC_WORKER_IDLE;
+    if (!start_thread(t, worker_main)) {
+        t->slot->state = OC_WORKER_NONE;
         kthread_free(t);
         return false;
     }
-    t->tid = u32(tid);
     g_workers[n] = t;
+    g_unpinned++;
     g_worker_count.store(n + 1, std::memory_order_release);
+    return true;
+}
+
+// g_start_lock held. -1: no block is left.
+long pinned_block() {
+    u32 n = g_worker_count.load(std::memory_order_relaxed);
+    for (u32 i = 0; i < n; i++)
+        if (g_workers[i]->ended && !__atomic_load_n(&g_workers[i]->exit_tid, __ATOMIC_ACQUIRE)) return i;
+    return n < kMaxWorkers ? long(n) : -1;
+}
+
+bool take_place() {
+    u32 n = g_active.load(std::memory_order_seq_cst);
+    while (n < g_limit)
+        if (g_active.compare_exchange_weak(n, n + 1, std::memory_order_seq_cst)) return true;
+    return false;
+}
+
+// One parked spare gets up with the place that the caller took for it.
+bool spare_wake() {
+    KThread* t;
+    {
+        Locked held(g_sleep_lock);
+        t = g_spares;
+        if (!t) return false;
+        g_spares = t->next_sleeper;
+        t->in_spares = false;
+        t->slot->retaken = 0;
+        t->retaken.store(false, std::memory_order_seq_cst);
+    }
+    t->sleep_word.store(1, std::memory_order_release);
+    sys(__NR_futex, &t->sleep_word, FUTEX_WAKE_PRIVATE, 1);
+    return true;
+}
+
+// A place that an idle worker does not use: a sleeper becomes a spare where it lies, the poller goes on as one.
+bool take_idle_place() {
+    Locked held(g_sleep_lock);
+    if (KThread* t = g_sleepers) {
+        g_sleepers = t->next_sleeper;
+        g_sleeping.fetch_sub(1, std::memory_order_relaxed);
+        t->next_sleeper = g_spares;
+        g_spares = t;
+        t->in_spares = true;
+        t->slot->retaken = 1;
+        t->retaken.store(true, std::memory_order_seq_cst);
+        return true;
+    }
+    KThread* t = idle_poller();
+    if (!t || t->retaken.exchange(true, std::memory_order_seq_cst)) return false;
+    t->slot->retaken = 1;
     return true;
 }
 
@@ -85,23 +166,29 @@ void stand_still() {
 
 }  // namespace
 
-void workers_init(KThread* first, u32 limit, void (*start_ticks)()) {
+void workers_init(KThread* first, u32 limit) {
     if (!limit) {
         u64 cpus[kMaxWorkers / 64] = {};
         long n = sys(__NR_sched_getaffinity, 0, sizeof cpus, cpus);
         for (long i = 0; i < n / 8; i++) limit += u32(__builtin_popcountl(cpus[i]));
     }
-    g_limit = limit < 1 ? 1 : limit > kMaxWorkers ? kMaxWorkers : limit;
+    constexpr u32 kMostActive = 256;
+    g_limit = limit < 1 ? 1 : limit > kMostActive ? kMostActive : limit;
     g_workers[0] = first;
+    first->slot = &g_worker_slots[0];
+    first->slot->tid = first->tid;
+    first->slot->state = OC_WORKER_RUNNING;
     g_worker_count.store(1, std::memory_order_release);
-    g_start_ticks = start_ticks;
 }
 
 u32 workers_limit() { return g_limit; }
 u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }
 
-void worker_kick(KThread* t) { sys(__NR_tgkill, pid(), t->tid, kKickSignal); }
+void worker_kick(KThread* t) {
+    if (t->kicked.exchange(true, std::memory_order_seq_cst)) return;
+    if (is_error(sys(__NR_tgkill, pid(), t->tid, kTickSignal))) t->kicked.store(false, std::memory_order_seq_cst);
+}
 
 bool sleeper_wake() {
     if (g_sleeping.load(std::memory_order_seq_cst)) {
@@ -126,12 +213,133 @@ bool sleeper_wake() {
 bool sleeper_exists() { return g_sleeping.load(std::memory_order_seq_cst) != 0; }
 
 bool worker_start_one() {
-    if (g_worker_count.load(std::memory_order_relaxed) >= g_limit) return false;
-    // Held through a whole world stop: waiting for it here would be waiting for oneself to stand still.
-    if (!g_start_lock.try_lock()) return false;
-    bool started = start_worker();
-    g_start_lock.unlock();
+    if (!take_place()) return false;
+    if (spare_wake()) return true;
+    // Held through a whole world stop: waiting for it here would be waiting for oneself to stand still. The monitor cannot
+    // start threads, its descriptors are its own; neither can a pinned thread, whose credentials may be.
+    bool started = false;
+    if (this_thread()->kind != ThreadKind::monitor && !this_thread()->owner && g_start_lock.try_lock()) {
+        started = start_worker(false);
+        g_start_lock.unlock();
+    }
+    if (!started) g_active.fetch_sub(1, std::memory_order_seq_cst);
     return started;
+}
+
+long worker_pin(Coroutine* c) {
+    while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
+    long index = pinned_block();
+    u32 n = g_worker_count.load(std::memory_order_relaxed);
+    KThread* t = index < 0 ? nullptr : index < long(n) ? g_workers[index] : kthread_alloc(ThreadKind::worker);
+    if (t) {
+        t->slot = &g_worker_slots[index];
+        t->owner.store(c, std::memory_order_relaxed);
+        t->sleep_word.store(0, std::memory_order_relaxed);
+        t->kicked.store(false, std::memory_order_relaxed);
+        t->tick_made = false;
+        t->latched.store(0, std::memory_order_relaxed);
+        t->current = nullptr;
+        t->ended = false;
+        t->slot->pinned = 1;
+        t->slot->state = OC_WORKER_IDLE;
+        t->away.store(false, std::memory_order_seq_cst);
+        if (!start_thread(t, worker_main)) {
+            t->ended = index < long(n);
+            t->away.store(t->ended, std::memory_order_seq_cst);
+            t->exit_tid = 0;
+            if (index == long(n)) kthread_free(t);
+            t = nullptr;
+        } else if (index == long(n)) {
+            g_workers[n] = t;
+            g_worker_count.store(n + 1, std::memory_order_release);
+        }
+    }
+    g_start_lock.unlock();
+    if (!t) return -EAGAIN;
+    c->home = t;
+    c->pinned = true;
+    if (c == this_coroutine()) move_home(c);
+    return 0;
+}
+
+void pinned_thread_ends() {
+    KThread* t = this_thread();
+    const u64 closed = kHelperBlocked;
+    do {
+        attend();  // may open the mask
+        sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+    } while (t->latched.load(std::memory_order_relaxed));
+    while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
+    if (t->tick_made) sys(__NR_timer_delete, t->tick_timer);
+    t->owner.store(nullptr, std::memory_order_relaxed);
+    t->slot->state = OC_WORKER_NONE;
+    t->slot->pinned = 0;
+    // From here on a world stop counts it as standing, and its block may be used again once the kernel has left it.
+    t->ended = true;
+    t->away.store(true, std::memory_order_seq_cst);
+    g_start_lock.unlock();
+    for (;;) sys(__NR_exit, 0);
+}
+
+bool worker_retake(KThread* t) {
+    if (t->retaken.exchange(true, std::memory_order_seq_cst)) return false;
+    t->slot->retaken = 1;
+    g_active.fetch_sub(1, std::memory_order_seq_cst);
+    return true;
+}
+
+bool worker_reclaim(bool has_work) {
+    KThread* t = this_thread();
+    if (!take_place() && !(has_work && take_idle_place())) return false;
+    t->slot->retaken = 0;
+    t->retaken.store(false, std::memory_order_seq_cst);
+    return true;
+}
+
+void spare_park() {
+    KThread* t = this_thread();
+    tick_stop();
+    {
+        Locked held(g_sleep_lock);
+        if (!t->retaken.load(std::memory_order_relaxed)) return;
+        if (!t->in_spares) {
+            t->sleep_word.store(0, std::memory_order_relaxed);
+            t->next_sleeper = g_spares;
+            g_spares = t;
+            t->in_spares = true;
+        }
+    }
+    // Signals are for others meanwhile: who sleeps here must not take one that a signalfd waits for.
+    const u64 closed = kHelperBlocked;
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+    while (t->retaken.load(std::memory_order_seq_cst)) {
+        if (t->latched.load(std::memory_order_relaxed)) {
+            attend();  // opens the mask
+            sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+            continue;
+        }
+        AsleepAway away;
+        oc_syscall_intr(__NR_futex, (long)&t->sleep_word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    }
+    worker_starts(t);
+    worker_ensure_spare();
+}
+
+void worker_ensure_spare() {
+    {
+        Locked held(g_sleep_lock);
+        if (g_spares) return;
+    }
+    if (!g_start_lock.try_lock()) return;  // the world stands still; the next one called up makes up for it
+    start_worker(true);
+    g_start_lock.unlock();
+}
+
+KThread* helper_start(ThreadKind kind, void (*main)(void*)) {
+    KThread* t = kthread_alloc(kind);
+    if (t && start_thread(t, main)) return t;
+    if (t) kthread_free(t);
+    return nullptr;
 }
 
 void sleeper_register(KThread* t) {
@@ -153,19 +361,33 @@ void sleeper_unregister(KThread* t) {
         }
 }
 
-void world_stop() {
+void world_stop() { world_stop_within(kNever); }
+
+bool world_stop_within(u64 patience_ns) {
     KThread* self = this_thread();
     while (g_world_owned.exchange(true, std::memory_order_acquire)) worker_attend(), sys(__NR_sched_yield);
     // No worker may come into being between the count and the fork.
     while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
     u32 others = g_worker_count.load(std::memory_order_relaxed) - 1;
-    if (!others) return;
+    if (!others) return true;
+    u64 began = patience_ns == kNever ? 0 : now_ns();
     g_stop.store(1, std::memory_order_seq_cst);
     for (;;) {
         u32 still = g_stopped.load(std::memory_order_seq_cst), away = 0;
         for (u32 i = 0; i <= others; i++)
             if (g_workers[i] != self && g_workers[i]->away.load(std::memory_order_seq_cst)) away++;
-        if (still + away >= others) break;
+        if (still + away >= others) return true;
+        if (began) {
+            // The one that was found stuck before will hardly be back now.
+            bool stuck = now_ns() - began > patience_ns;
+            for (u32 i = 0; i <= others; i++)
+                stuck |= g_workers[i]->retaken.load(std::memory_order_seq_cst) && !g_workers[i]->away.load(std::memory_order_seq_cst) &&
+                         g_workers[i]->slot->state == OC_WORKER_RUNNING;
+            if (stuck) {
+                world_go();
+                return false;
+            }
+        }
         for (u32 i = 0; i <= others; i++)
             if (g_workers[i] != self) worker_kick(g_workers[i]);
         // A worker in an uninterruptible call takes its time; kick again, in case the first was spent on something else.
@@ -184,7 +406,8 @@ void world_go() {
 
 void workers_after_fork() {
     KThread* self = this_thread();
-    for (u32 i = 0; i < g_worker_count.load(std::memory_order_relaxed); i++)
+    u32 count_before = g_worker_count.load(std::memory_order_relaxed);
+    for (u32 i = 0; i < count_before; i++)
         if (g_workers[i] != self) kthread_free(g_workers[i]);
     g_workers[0] = self;
     g_worker_count.store(1, std::memory_order_relaxed);
@@ -194,12 +417,29 @@ void workers_after_fork() {
     g_everywhere_owned.store(false, std::memory_order_relaxed);
     g_start_lock.reset();
     g_sleep_lock.reset();
-    g_sleepers = nullptr;
+    g_sleepers = g_spares = nullptr;
     g_sleeping.store(0, std::memory_order_relaxed);
+    g_active.store(1, std::memory_order_relaxed);
+    g_unpinned = 1;
+    memset(g_worker_slots, 0, count_before * sizeof g_worker_slots[0]);
+    self->slot = &g_worker_slots[0];
+    self->slot->tid = self->tid;
+    self->slot->state = OC_WORKER_RUNNING;
+    self->retaken.store(false, std::memory_order_relaxed);
+    self->kicked.store(false, std::memory_order_relaxed);
+    self->in_spares = false;
+    self->owner.store(nullptr, std::memory_order_relaxed);
+    self->ended = false;
+    self->tick_ns.store(0, std::memory_order_relaxed);
+    monitor_after_fork();
     self->away.store(false, std::memory_order_relaxed);
     self->tick_made = false;
     self->everywhere_seen = g_everywhere.generation.load(std::memory_order_relaxed);
 }
+
+bool world_stopping() { return g_stop.load(std::memory_order_seq_cst) != 0; }
+
+void AsleepAway::worker_set_away() { this_thread()->away.store(true, std::memory_order_seq_cst); }
 
 void worker_away(bool away) {
     KThread* t = this_thread();
@@ -220,11 +460,14 @@ long everywhere(u32 nr, const u64 args[6]) {
     while (!g_start_lock.try_lock()) worker_attend(), sys(__NR_sched_yield);
     {
         workers = g_worker_count.load(std::memory_order_relaxed);
-        helpers = g_everywhere_helpers.begin();
+        // Pinned threads have their own.
+        u32 others = 0;
+        for (u32 i = 0; i < workers; i++) others += g_workers[i] != self && !g_workers[i]->owner && !g_workers[i]->ended;
+        helpers = g_everywhere_helpers.begin() + monitor_threads();
         g_everywhere.nr = nr;
         memcpy(g_everywhere.args, args, sizeof g_everywhere.args);
         g_everywhere.error.store(0, std::memory_order_relaxed);
-        g_everywhere.left.store(workers - 1 + helpers, std::memory_order_relaxed);
+        g_everywhere.left.store(others + helpers, std::memory_order_relaxed);
         self->everywhere_seen = g_everywhere.generation.fetch_add(1, std::memory_order_release) + 1;
         g_everywhere_helpers.end();
     }
@@ -232,6 +475,7 @@ long everywhere(u32 nr, const u64 args[6]) {
     for (u32 left; (left = g_everywhere.left.load(std::memory_order_acquire)) != 0;) {
         for (u32 i = 0; i < workers; i++)
             if (g_workers[i] != self) worker_kick(g_workers[i]);
+        monitor_kick();
         g_everywhere_helpers.begin();
         g_everywhere_helpers.end();
         worker_attend();
@@ -258,7 +502,7 @@ void everywhere_catch_up(u32* seen) {
 void worker_attend() {
     KThread* t = this_thread();
     if (t->kind != ThreadKind::worker) return;
-    everywhere_catch_up(&t->everywhere_seen);
+    if (!t->owner) everywhere_catch_up(&t->everywhere_seen);
     if (__builtin_expect(g_stop.load(std::memory_order_seq_cst), 0)) stand_still();
 }
 

@@ -4,10 +4,14 @@
 
 namespace ocrun {
 
-inline constexpr u32 kMaxWorkers = 256;
+inline constexpr u32 kMaxWorkers = 1024;
 
-// limit: 0 = as many as CPUs are allowed. Workers beyond the first start when there is work for them.
-void workers_init(KThread* first, u32 limit, void (*start_ticks)());
+// What each worker shows of itself (base/worker_slot.h); slot i is worker i's.
+extern oc_worker_slot g_worker_slots[kMaxWorkers];
+
+// limit: 0 = as many as CPUs are allowed. Workers beyond the first start when there is work for them. At most `limit` are
+// active at a time; those stuck in the kernel and spares come on top (sched/monitor.h).
+void workers_init(KThread* first, u32 limit);
 u32 workers_started();
 // For observers: [0, g_worker_count) are there.
 extern KThread* g_workers[kMaxWorkers];
@@ -17,9 +21,15 @@ KThread* worker_at(u32 index);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);
 
+// Gives the calling coroutine (from: itself) or one that never ran (from: its parent) a kernel thread of its own, made from
+// the caller's, whose per-thread state (credentials, namespaces ...) it inherits. 0, or -EAGAIN. The caller itself goes on there.
+long worker_pin(Coroutine* c);
+
 // Stop the world: on return every other worker stands still outside of any lock of the runtime. Not from two
 // coroutines at once: the second waits, standing still itself. Follows the rule of fork: only the caller goes on.
 void world_stop();
+// As world_stop, unless some worker is stuck in the kernel for longer than patience_ns: then false, and nobody is stopped.
+bool world_stop_within(u64 patience_ns);
 void world_go();
 // In the child of a fork: the caller's worker is the only one.
 void workers_after_fork();

@@ -103,6 +103,7 @@ long signal_set_action(int sig, const SignalAction* new_action, SignalAction* ol
         g_shared_pending_bits.store(g_shared_pending.bits, std::memory_order_relaxed);
         Locked walk(g_registry_lock);
         for (Coroutine& c : registry()) pending_remove(&c.pending, signal_bit(sig));
+        host_release_held(signal_bit(sig));
     }
     return 0;
 }
@@ -112,8 +113,16 @@ void host_set_mask(u64 mask) {
     t->host_mask = mask & ~kHostNeverBlocked;
     u64 closed = ~kHostNeverBlocked;
     // While the latch is full, or when it fills because the mask opens, the kernel keeps what is pending.
-    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    u64 now = t->host_mask | t->held;
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &now, nullptr, 8);
     if (t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+}
+
+void host_release_held(u64 set) {
+    KThread* t = this_thread();
+    if (!(t->held & set)) return;
+    t->held &= ~set;
+    host_set_mask(t->host_mask);
 }
 
 void signal_want(u64 set) {
@@ -179,6 +188,7 @@ void signal_set_temporary_mask(Coroutine* c, u64 mask) {
 
 void signals_enter_multi(Coroutine* c) {
     g_multi = true;
+    this_thread()->held = 0;
     signal_want(c->mask);
     g_mirror_mask.store(g_mirrored & c->mask, std::memory_order_seq_cst);
     host_set_mask(g_mirrored & c->mask);
@@ -200,6 +210,7 @@ void signals_after_fork(Coroutine* c) {
     t->latched.store(0, std::memory_order_relaxed);
     t->need_resched.store(false, std::memory_order_relaxed);
     t->async_blocked = false;
+    t->held = 0;
     pending_clear(&g_shared_pending);
     g_shared_pending_bits.store(0, std::memory_order_relaxed);
     pending_clear(&c->pending);

@@ -91,6 +91,7 @@ bool push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& action)
     memcpy(f.info, &info, sizeof f.info);
     if (copy_to_guest((void*)at, &f, sizeof f)) return false;
 
+    if (setxid_signal(info.si_signo) && info.si_code == SI_TKILL) c->in_setxid = true;
     reset_xstate(c);  // a handler starts with initial extended state (arch/x86/kernel/signal.c, fpu__clear_user_states)
     c->restore_mask = false;
     if (c->alt.flags & 0x80000000u) c->alt = {0, 0, 0};  // SS_AUTODISARM
@@ -257,6 +258,8 @@ void signal_drain() {
         else
             signal_post_process(info);
     }
+    // What nobody has pending any more was dropped.
+    if (t->held && t->current) host_release_held(t->held & ~signal_pending_set(this_coroutine()));
     if (g_multi && !t->async_blocked && t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
     if (t->async_blocked) {
         t->async_blocked = false;
@@ -290,6 +293,7 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
             host_sync_action(sig);
         }
     }
+    if (action.handler < 2) host_release_held(signal_bit(sig));
     if (action.handler == (u64)SIG_DFL) {
         if (signal_is_ignored(sig)) return true;
         if (kStops & signal_bit(sig)) {
@@ -301,7 +305,9 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
     if (action.handler == (u64)SIG_IGN) return true;
     *handler_runs = true;
     *handler_flags = action.flags;
-    if (!push_frame(c, info, action)) {
+    bool pushed = push_frame(c, info, action);
+    host_release_held(signal_bit(sig));
+    if (!pushed) {
         siginfo_t fault;
         memset(&fault, 0, sizeof fault);
         fault.si_signo = SIGSEGV;
@@ -410,6 +416,7 @@ void signal_return(Coroutine* c) {
             c->alt = {f.ss_sp, f.ss_size, f.ss_flags & 0x80000000u};
     }
     c->restore_mask = false;
+    c->in_setxid = false;
     signal_set_mask(c, f.sigmask);
 }
 

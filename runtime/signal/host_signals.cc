@@ -41,6 +41,10 @@ bool kernel_fault(int sig, const siginfo_t* info) {
 }
 
 void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
+    if (info.si_code == SI_TIMER && !g_multi && t->kind == ThreadKind::worker) {
+        t->held |= signal_bit(info.si_signo) & ~kHostNeverBlocked;
+        *(u64*)&uc->uc_sigmask |= t->held;
+    }
     u32 in = t->latch_in.load(std::memory_order_relaxed);
     if (in - t->latch_out.load(std::memory_order_acquire) < KThread::kLatchSlots) {
         t->latch[in % KThread::kLatchSlots] = info;
@@ -68,7 +72,8 @@ void save_guest(GuestContext* c, const ucontext_t* uc) {
 
 void after_guest_signal(GuestContext* g) {
     KThread* t = this_thread();
-    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    u64 mask = t->host_mask | t->held;
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, 8);
     oc_exit_loop(g);
 }
 
@@ -145,8 +150,11 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     }
 
     if (sig == kInternalSignal) {
+        // Before `latched` is set: who finds a kick on its way counts on that.
+        if (info->si_code == SI_TKILL) t->kicked.store(false, std::memory_order_seq_cst);
         if (info->si_code == SI_TIMER && info->si_value.sival_int == kInternalTick) {
             t->need_resched.store(true, std::memory_order_relaxed);
+            __atomic_store_n(&t->ticks, t->ticks + 1, __ATOMIC_RELAXED);
         } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalDump) {
             if (g_dump_hook) g_dump_hook(*info);
             if (!t->latched.load(std::memory_order_relaxed)) {
@@ -158,13 +166,13 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         } else if (info->si_code == SI_TKILL && g_multi && t->kind != ThreadKind::direct &&
                    info->si_pid == int(sys(__NR_getpid))) {
             // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.
-        } else if (t->kind == ThreadKind::offload) {
+        } else if (t->helper()) {
             forward(*info);
             return;
         } else {
             latch(t, *info, uc);
         }
-    } else if (t->kind == ThreadKind::offload) {
+    } else if (t->helper()) {
         forward(*info);
         return;
     } else {
@@ -173,7 +181,7 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     t->latched.store(1, std::memory_order_release);
 
     if (!in_rt) {
-        if (t->kind == ThreadKind::offload) return;
+        if (t->helper()) return;
         GuestContext* c = t->current;
         save_guest(c, uc);
         leave_handler(c, after_guest_signal);

@@ -14,6 +14,7 @@
 // Follows signal(7), sigaction(2), kernel/signal.c. Lock: g_signal_lock guards actions and pending sets.
 #pragma once
 #include "runtime/sched/scheduler.h"
+#include "runtime/sched/tick.h"
 
 namespace ocrun {
 
@@ -31,6 +32,11 @@ inline constexpr u64 signal_bit(int sig) { return 1ul << (sig - 1); }
 // Ticks, kicks of helper threads and requests from outside; recognised by its siginfo, else it is the guest's.
 inline constexpr int kInternalSignal = 64;
 inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002;
+
+static_assert(kInternalSignal == kTickSignal && kInternalTick == kTickValue);
+
+// With these a libc asks its other threads to change their credentials too (glibc's SIGSETXID, musl's SIGSYNCCALL).
+inline constexpr bool setxid_signal(int sig) { return sig == 33 || sig == 34; }
 
 inline constexpr u64 kUnblockable = signal_bit(SIGKILL) | signal_bit(SIGSTOP);
 // Never blocked in the kernel on our threads: a trap, a fault or a tick must always get through.
@@ -103,6 +109,8 @@ void signals_worker_starts();
 void signal_mirror(u64 set);
 // Mask the host thread really has, for native calls that look at it.
 void host_set_mask(u64 mask);
+// KThread::held: these were delivered, taken or dropped; the kernel may send more.
+void host_release_held(u64 set);
 // Before exec: the signals that are pending in the runtime go back to the kernel, blocked.
 void signals_prepare_exec(Coroutine* c);
 

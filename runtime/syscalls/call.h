@@ -33,6 +33,9 @@ inline long native_interruptible(const Call& call) {
     return oc_syscall_intr(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4], (long)call.a[5]);
 }
 
+// Does a call of c that waits block in the kernel, worker and all? It does while the process has one coroutine, for a
+// coroutine with a kernel thread of its own, and where the policy says `native`.
+inline bool blocks_here(const Coroutine* c) { return !g_multi || c->blocks_here; }
 // Makes a call that may block for as long as it likes: in the kernel when the coroutine is alone in its process, by a
 // helper otherwise. When a signal for the coroutine ends it, `interrupted` is returned.
 long blocking_call(Call& call, long interrupted, const char* what);

@@ -45,7 +45,7 @@ void forget_again(unsigned first, unsigned last) {
 long h_close(Call& call) {
     int fd = int(call.a[0]);
     if (is_hidden_fd(fd)) return -EBADF;
-    if (!g_multi) return native(call);
+    if (!g_multi || call.c->own_files) return native(call);
     forget(fd);
     long r = native(call);
     forget_again(fd, fd);
@@ -58,7 +58,7 @@ namespace {
 long replace(Call& call) {
     int from = int(call.a[0]), to = int(call.a[1]);
     if (is_hidden_fd(from) || is_hidden_fd(to)) return -EBADF;
-    if (!g_multi || from == to || sys(__NR_fcntl, from, F_GETFD) < 0) return native(call);
+    if (!g_multi || call.c->own_files || from == to || sys(__NR_fcntl, from, F_GETFD) < 0) return native(call);
     forget(to);
     long r = native(call);
     forget_again(unsigned(to), unsigned(to));
@@ -82,6 +82,7 @@ long h_close_range(Call& call) {
     if (first > last || (flags & ~u32(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))) return native(call);
     // Threads of ours share the table with the guest, so in multi mode it cannot be unshared for one of them. With no other
     // coroutine nobody sees the difference; with others their descriptors must not go.
+    if (call.c->own_files) return hidden_fds_close_range(first, last, flags);
     if (g_multi && (flags & CLOSE_RANGE_UNSHARE)) {
         Locked walk(g_registry_lock);
         if (registry().size() > 1) return -ENOSYS;
@@ -136,7 +137,7 @@ long open_path(Call& call, int path_index, u64 flags) {
             }
             return proc_open_text(call.c, p, flags);
     }
-    if (!g_multi) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
     int dirfd = path_index ? int(call.a[path_index - 1]) : AT_FDCWD;
     return may_wait(dirfd, call.a[path_index], flags) ? blocking_call(call, kRestartSys, "open of a FIFO")
                                                       : native(call);

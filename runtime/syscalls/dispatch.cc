@@ -14,6 +14,7 @@
 #include "runtime/sched/observe.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/hooks.h"
 #include "seccomp/syscall_table.h"
 
 namespace ocrun {
@@ -55,9 +56,14 @@ void sleep_for(Coroutine* c, u64 ns) {
     }
 }
 
-bool may_be_native(u32 nr) {
+bool left_to_the_kernel(u32 nr) {
     const SyscallRow* row = syscall_row(nr);
-    return !row || row->hook != Hook::required;
+    return !row || (row->hook != Hook::required && !signal_shows(nr));
+}
+
+long made_as_native(Call& call) {
+    const SyscallRow* row = syscall_row(call.nr);
+    return row && row->can_park ? blocking_native(call, kRestartSys) : native(call);
 }
 
 long run(Call& call) {
@@ -77,6 +83,7 @@ long run(Call& call) {
     const SyscallRule& rule = g_policy->rules[call.nr];
     if (__builtin_expect(rule.delay_us != 0, 0)) sleep_for(c, u64(rule.delay_us) * 1000);
     long r;
+    c->blocks_here = c->pinned || rule.action == Action::native;
     switch (rule.action) {
         case Action::ret:
             r = rule.value;
@@ -87,11 +94,11 @@ long run(Call& call) {
         case Action::offload:
             // Identity, hidden descriptors, SIGPIPE and so on are the handler's; it leaves what may block to a helper
             // (wants_helper in io_wait.cc, blocking_call).
-            r = handler == h_generic && g_multi ? blocking_call(call, kRestartSys, "offloaded call") : handler(call);
+            r = handler == h_generic && !blocks_here(c) ? blocking_call(call, kRestartSys, "offloaded call") : handler(call);
             break;
         case Action::native:
-            // Here by a rewritten site only; what must be seen here is seen all the same (trap_of).
-            r = may_be_native(call.nr) ? native(call) : handler(call);
+            // Most are here by a rewritten site only; what must be seen here is seen all the same (trap_of).
+            r = left_to_the_kernel(call.nr) ? made_as_native(call) : handler(call);
             break;
         default:
             r = handler(call);
@@ -150,11 +157,11 @@ void finish_call(Coroutine* c) {
         if (!c->direct) {
             attend();
             t = this_thread();
-            if (t->need_resched.load(std::memory_order_relaxed)) {
+            if (bool ticked = t->need_resched.load(std::memory_order_relaxed); ticked || t->retaken.load(std::memory_order_relaxed)) {
                 t->need_resched.store(false, std::memory_order_relaxed);
                 stack_trims_run(false);
-                if (g_multi) preempted(c);
-                continue;
+                if (g_multi && preempted(c, ticked)) continue;
+                t = this_thread();
             }
             if (signal_pending(c)) {
                 bool runs = false;
@@ -231,8 +238,7 @@ extern "C" GuestContext* oc_enter_stub(GuestContext* g) {
 
 long blocking_native(Call& call, long interrupted) {
     for (;;) {
-        IntrResult r = oc_syscall_intr_told(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4],
-                                            (long)call.a[5]);
+        IntrResult r = blocking_syscall(call.nr, call.a);
         if (r.result != -EINTR) return r.result;
         attend();
         // A signal from before the call is handled before it, as natively: a call that never waits must not see EINTR.
@@ -241,7 +247,7 @@ long blocking_native(Call& call, long interrupted) {
 }
 
 long blocking_call(Call& call, long interrupted, const char* what) {
-    if (!g_multi) return blocking_native(call, interrupted);
+    if (blocks_here(call.c)) return blocking_native(call, interrupted);
     for (;;) {
         long r = offload_call(call.c, call.nr, call.a, what);
         if (r != -EINTR) return r;

@@ -245,64 +245,64 @@ bool passes_nowait(u32 flags) {
 }  // namespace
 
 long h_read(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
 
 long h_readv(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_pread64(Call& call) {
-    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
 
 long h_preadv(Call& call) {
-    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_preadv2(Call& call) {
     u32 flags = u32(call.a[5]);
-    if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c) || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_RCVTIMEO);
     Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
 
 long h_write(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     if (long r; proc_write(call, &r)) return r;
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
 }
 
 long h_writev(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
 
 long h_pwrite64(Call& call) {
-    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
 }
 
 long h_pwritev(Call& call) {
-    if (!g_multi || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
 
 long h_pwritev2(Call& call) {
     u32 flags = u32(call.a[5]);
-    if (!g_multi || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c) || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_SNDTIMEO);
     Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }
@@ -332,7 +332,7 @@ u64 sendfile_part(int out, u64 left) {
 }  // namespace
 
 long h_sendfile(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     Coroutine* c = call.c;
     Call part = call;
     IoWait w(part, 0, EPOLLOUT, SO_SNDTIMEO);
@@ -375,7 +375,7 @@ namespace {
 
 // splice, tee, vmsplice with SPLICE_F_NONBLOCK; waits for whichever side is not ready. An index < 0: no such side.
 long splice_like(Call& call, int in_index, int out_index, int flags_index) {
-    if (!g_multi || (call.a[flags_index] & SPLICE_F_NONBLOCK)) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || (call.a[flags_index] & SPLICE_F_NONBLOCK)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
     Call attempt = call;
     attempt.a[flags_index] |= SPLICE_F_NONBLOCK;
@@ -421,7 +421,7 @@ long h_tee(Call& call) {
 long h_vmsplice(Call& call) {
     // The direction is that of the pipe's end.
     bool reads = false;
-    if (g_multi) {
+    if (!blocks_here(call.c)) {
         long mode = sys(__NR_fcntl, call.a[0], F_GETFL);
         reads = !is_error(mode) && (mode & O_ACCMODE) == O_RDONLY;
     }
@@ -430,14 +430,14 @@ long h_vmsplice(Call& call) {
 
 long h_copy_file_range(Call& call) {
     constexpr u64 kInline = 256 * 1024;  // memory speed; more is worth a helper
-    if (!g_multi || call.a[4] <= kInline) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || call.a[4] <= kInline) return blocking_native(call, kRestartSys);
     return raise_write_signal(call.c, blocking_call(call, kRestartSys, "copy_file_range"));
 }
 
 namespace {
 
 long sync_file(Call& call, bool data_only) {
-    if (g_multi && !wants_helper(call)) {
+    if (!blocks_here(call.c) && !wants_helper(call)) {
         long r = ring_call(call.c, ring_fsync(int(call.a[0]), data_only), kNever, false, "fsync", call.a[0]);
         if (r != kNoRing) return r;
     }
@@ -457,7 +457,7 @@ long h_fdatasync(Call& call) {
 // ----------------------------------------------------------------------------------
 
 long h_flock(Call& call) {
-    if (!g_multi || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
     Call attempt = call;
     attempt.a[1] |= LOCK_NB;
     long r = native(attempt);
@@ -472,7 +472,7 @@ namespace {
 #endif
 
 long wait_for_lock(Call& call, u64 without_waiting) {
-    if (!g_multi) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
     Call attempt = call;
     attempt.a[1] = without_waiting;
     long r = native(attempt);

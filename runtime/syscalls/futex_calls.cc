@@ -32,7 +32,7 @@ u64 absolute_deadline(const Timespec64& t, bool realtime) {
 // takes the time that is left (FUTEX_WAIT).
 long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
     Coroutine* c = call.c;
-    bool ring = !wants_helper(call);
+    bool ring = !wants_helper(call) && !blocks_here(c);
     for (;;) {
         long r = ring ? ring_call(c, op, deadline, true, "shared futex", call.a[0]) : kNoRing;
         if (r == kNoRing) {
@@ -43,7 +43,12 @@ long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
                 left = remaining(deadline);
                 rest.a[3] = u64(&left);
             }
-            r = offload_call(c, rest.nr, rest.a, "shared futex");
+            if (blocks_here(c)) {
+                r = blocking_syscall(rest.nr, rest.a).result;
+                attend();
+            } else {
+                r = offload_call(c, rest.nr, rest.a, "shared futex");
+            }
         }
         if (r != -EINTR) return r;
         if (!signal_pending(c)) continue;

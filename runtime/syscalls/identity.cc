@@ -18,10 +18,36 @@ namespace ocrun {
 
 namespace {
 
-// A change of credentials: every kernel thread of ours has it before this returns.
-long credentials(Call& call) {
+// The call changes what the kernel keeps per thread: the coroutine gets a kernel thread of its own first.
+long pinned_call(Call& call) {
+    if (g_multi && !call.c->pinned && !call.c->direct) {
+        long r = worker_pin(call.c);
+        if (r) return r;
+    }
+    return native(call);
+}
+
+long native_everywhere(Call& call) {
     long r = native(call);
-    if (!is_error(r) && g_multi) {
+    if (!is_error(r) && g_multi && !call.c->pinned && !call.c->direct) everywhere(call.nr, call.a);
+    return r;
+}
+
+bool alone() {
+    Locked walk(g_registry_lock);
+    return registry().size() == 1;
+}
+
+// A change of credentials. A bare call is about its thread only. A libc's set*id makes every thread call, by a signal of its own
+// (signal_calls.cc: setxid_round; musl and glibc alike): then every kernel thread of ours has it before this returns, but those
+// of pinned coroutines, which are told themselves.
+long credentials(Call& call) {
+    Coroutine* c = call.c;
+    if (!g_multi || c->pinned || c->direct) return native(call);
+    if (!c->setxid_round && !c->in_setxid && !alone()) return pinned_call(call);
+    c->setxid_round = false;
+    long r = native(call);
+    if (!is_error(r)) {
         long rest = everywhere(call.nr, call.a);
         OC_CHECK(!is_error(rest));  // half-changed credentials are worse than an end
     }
@@ -90,9 +116,34 @@ long h_setgroups(Call& call) { return credentials(call); }
 long h_setfsuid(Call& call) { return credentials(call); }
 long h_setfsgid(Call& call) { return credentials(call); }
 long h_capset(Call& call) { return credentials(call); }
-long h_unshare(Call& call) { return native(call); }
-long h_setns(Call& call) { return native(call); }
-long h_io_uring_setup(Call& call) { return native(call); }
+
+long h_unshare(Call& call) {
+    constexpr u64 kFiles = 0x400;  // CLONE_FILES
+    long r = pinned_call(call);
+    if (!is_error(r) && g_multi && (call.a[0] & kFiles)) call.c->own_files = true;
+    return r;
+}
+long h_setns(Call& call) { return pinned_call(call); }
+long h_ptrace(Call& call) { return pinned_call(call); }
+long h_set_mempolicy(Call& call) { return pinned_call(call); }
+long h_keyctl(Call& call) { return pinned_call(call); }
+long h_landlock_restrict_self(Call& call) { return pinned_call(call); }
+long h_lsm_set_self_attr(Call& call) { return pinned_call(call); }
+
+
+long h_perf_event_open(Call& call) {
+    // A counter of the caller counts its kernel thread.
+    return i32(call.a[1]) == 0 ? pinned_call(call) : native(call);
+}
+
+long h_io_uring_setup(Call& call) {
+    constexpr u32 kSingleIssuer = 1u << 12;  // IORING_SETUP_SINGLE_ISSUER: the thread that made the ring is the only one to use it
+    struct {
+        u32 sq_entries, cq_entries, flags;
+    } p;
+    if (get_guest(&p, (void*)call.a[1])) return native(call);
+    return p.flags & kSingleIssuer ? pinned_call(call) : native(call);
+}
 
 long h_seccomp(Call& call) {
     if (call.a[0] == SECCOMP_SET_MODE_FILTER) return guest_filter_install(u32(call.a[1]), call.a[2]);
@@ -124,14 +175,18 @@ long h_prctl(Call& call) {
             return -EINVAL;
         case PR_SET_MM:
             return -EPERM;
-        default: {
-            long r = native(call);
-            // Attributes of one kernel thread that a program sets for the process in practice.
-            bool each = call.a[0] == PR_SET_NO_NEW_PRIVS || call.a[0] == PR_CAPBSET_DROP || call.a[0] == PR_SET_KEEPCAPS ||
-                        call.a[0] == PR_SET_SECUREBITS || call.a[0] == PR_CAP_AMBIENT;
-            if (each && !is_error(r) && g_multi) everywhere(call.nr, call.a);
-            return r;
-        }
+        case PR_SET_PDEATHSIG:  // comes when a parent's thread ends; the kernel keeps it per thread
+        case PR_SET_TIMERSLACK:
+        case PR_SET_SECUREBITS:
+        case PR_CAP_AMBIENT:
+            return alone() && call.a[0] != PR_SET_PDEATHSIG ? native_everywhere(call) : pinned_call(call);
+        // Attributes of one kernel thread that a program sets for the process in practice.
+        case PR_SET_NO_NEW_PRIVS:
+        case PR_CAPBSET_DROP:
+        case PR_SET_KEEPCAPS:
+            return native_everywhere(call);
+        default:
+            return native(call);
     }
 }
 

@@ -175,13 +175,16 @@ long IoWait::block() {
     return 0;
 }
 
-IntrResult native_as_guest(Call& call) {
+IntrResult native_as_guest(Call& call, bool for_long) {
     u64 host = this_thread()->host_mask, wanted = call.c->mask;
     for (int sig : {SIGTTIN, SIGTTOU})
         if (g_actions[sig].handler == (u64)SIG_IGN) wanted |= signal_bit(sig);
     wanted &= (signal_bit(SIGTTIN) | signal_bit(SIGTTOU)) & ~host;
     const u64* a = call.a;
-    auto make = [&] { return oc_syscall_intr_told(call.nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]); };
+    auto make = [&] {
+        if (for_long) return blocking_syscall(call.nr, a);
+        return oc_syscall_intr_told(call.nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    };
     if (!wanted) return make();
     // Nothing may look at latched signals in between: that may set the mask.
     host_set_mask(host | wanted);
@@ -192,7 +195,7 @@ IntrResult native_as_guest(Call& call) {
 
 long blocking_io(Call& call, int timeout_option) {
     for (;;) {
-        IntrResult r = native_as_guest(call);
+        IntrResult r = native_as_guest(call, true);
         if (r.result != -EINTR) return r.result;
         attend();
         if (!signal_pending(call.c)) continue;
@@ -203,7 +206,7 @@ long blocking_io(Call& call, int timeout_option) {
 }
 
 bool wants_helper(const Call& call) {
-    return g_multi && call.c->call_nr < kSyscallLimit && g_policy->rules[call.c->call_nr].action == Action::offload;
+    return g_multi && !call.c->blocks_here && call.c->call_nr < kSyscallLimit && g_policy->rules[call.c->call_nr].action == Action::offload;
 }
 
 long helper_attempt(Call& call) {
@@ -216,7 +219,7 @@ long native_attempt(Call& call) { return wants_helper(call) ? helper_attempt(cal
 
 long native_on_worker(Call& call) {
     attend();
-    IntrResult r = native_as_guest(call);
+    IntrResult r = native_as_guest(call, false);
     if (r.result != -EINTR) return r.result;
     attend();
     // A signal from before the call comes before it: what never waits must not end with EINTR.

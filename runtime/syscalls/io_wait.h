@@ -113,7 +113,8 @@ long helper_attempt(Call& call);
 // The call in the kernel of this thread, ended early (-EINTR) by a latched signal, for descriptors that may be
 // terminals. Job control asks the kernel thread whether SIGTTIN and SIGTTOU are blocked or ignored (tty_check_change
 // in the kernel); during the call they are blocked when the guest blocks or ignores them.
-IntrResult native_as_guest(Call& call);
+// for_long: as blocking_syscall; a tick does not end it.
+IntrResult native_as_guest(Call& call, bool for_long);
 
 // A write that failed with EPIPE (EFBIG) raised SIGPIPE (SIGXFSZ) in this kernel thread: it is the calling
 // coroutine's. Returns `result`.

@@ -29,7 +29,7 @@ long blocking_with_timeout(Call& call, int index, long interrupted, const char* 
         Timespec64 left = remaining(deadline);
         Call rest = call;
         rest.a[index] = u64(&left);
-        r = g_multi ? offload_call(call.c, rest.nr, rest.a, what) : native_interruptible(rest);
+        r = blocks_here(call.c) ? blocking_syscall(rest.nr, rest.a).result : offload_call(call.c, rest.nr, rest.a, what);
         if (r != -EINTR) return r;
         attend();
         if (signal_pending(call.c)) return interrupted;
@@ -39,7 +39,7 @@ long blocking_with_timeout(Call& call, int index, long interrupted, const char* 
 }  // namespace
 
 long h_msgsnd(Call& call) {
-    if (g_multi && !(call.a[3] & kIpcNowait)) {
+    if (!blocks_here(call.c) && !(call.a[3] & kIpcNowait)) {
         Call attempt = call;
         attempt.a[3] |= kIpcNowait;
         long r = native(attempt);
@@ -49,7 +49,7 @@ long h_msgsnd(Call& call) {
 }
 
 long h_msgrcv(Call& call) {
-    if (g_multi && !(call.a[4] & kIpcNowait)) {
+    if (!blocks_here(call.c) && !(call.a[4] & kIpcNowait)) {
         Call attempt = call;
         attempt.a[4] |= kIpcNowait;
         long r = native(attempt);
@@ -79,7 +79,7 @@ long semaphores_now(const Call& call) {
 }  // namespace
 
 long h_semop(Call& call) {
-    if (g_multi) {
+    if (!blocks_here(call.c)) {
         long r = semaphores_now(call);
         if (r != -EAGAIN) return r;
     }
@@ -92,7 +92,7 @@ long h_semtimedop(Call& call) {
         if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
         if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= 1000000000) return -EINVAL;
     }
-    if (g_multi) {
+    if (!blocks_here(call.c)) {
         long r = semaphores_now(call);
         if (r != -EAGAIN) return r;
     }
@@ -103,7 +103,7 @@ namespace {
 
 // A time-out in 1970 makes the queue's calls try only; the result tells whether they would have waited.
 long queue_call(Call& call, const char* what) {
-    if (!g_multi) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
     if (call.a[4]) {
         Timespec64 t;
         if (get_guest(&t, (void*)call.a[4])) return -EFAULT;
@@ -132,7 +132,7 @@ constexpr u64 kAioEventBytes = 32;  // sizeof(struct io_event)
 // io_getevents and io_pgetevents once the mask is set: what is there at once, then the missing ones by a helper.
 long aio_events(Call& call) {
     i64 least = i64(call.a[1]);
-    if (!g_multi || least <= 0) return blocking_with_timeout(call, 4, -EINTR, "io_getevents");
+    if (blocks_here(call.c) || least <= 0) return blocking_with_timeout(call, 4, -EINTR, "io_getevents");
     Timespec64 none{0, 0};
     Call attempt = call;
     attempt.nr = __NR_io_getevents;
@@ -176,7 +176,7 @@ long h_io_pgetevents(Call& call) {
 long h_io_uring_enter(Call& call) {
     u32 flags = u32(call.a[3]);
     u64 least = call.a[2];
-    if (!g_multi || !(flags & IORING_ENTER_GETEVENTS) || !least) return blocking_native(call, -EINTR);
+    if (blocks_here(call.c) || !(flags & IORING_ENTER_GETEVENTS) || !least) return blocking_native(call, -EINTR);
     Call submit = call;
     submit.a[2] = 0;
     submit.a[3] &= ~u64(IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG);

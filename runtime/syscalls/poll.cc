@@ -206,12 +206,12 @@ bool collect_pollfds(WaitSet& set, u64 guest, u64 n) {
 // poll and ppoll until the deadline: count, 0, -EINTR or another error.
 long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mask) {
     auto ask = [&] { return sys(__NR_poll, guest, n, 0); };
-    if (g_multi || mask.given) {
+    if (!blocks_here(c) || mask.given) {
         long r = ask_now(c, ask);
         if (r != 0) return r;
     }
     apply(c, mask);
-    if (g_multi) {
+    if (!blocks_here(c)) {
         WaitSet set;
         long r =
             wait_for_any(c, deadline_ns, "poll", set, ask, [&](WaitSet& s) { return collect_pollfds(s, guest, n); });
@@ -220,8 +220,7 @@ long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mas
     for (;;) {
         Timespec64 left = deadline_ns == kNever ? Timespec64{} : remaining(deadline_ns);
         u64 args[6] = {guest, n, deadline_ns == kNever ? 0 : u64(&left), 0, 0, 0};
-        long r = g_multi ? offload_call(c, __NR_ppoll, args, "poll")
-                         : oc_syscall_intr(__NR_ppoll, (long)args[0], (long)args[1], (long)args[2], 0, 0, 0);
+        long r = blocks_here(c) ? blocking_syscall(__NR_ppoll, args).result : offload_call(c, __NR_ppoll, args, "poll");
         if (r != -EINTR || !goes_on(c)) return r;
     }
 }
@@ -374,12 +373,12 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
     long r = sets.read(i32(call.a[0]), guest);
     if (r) return r;
     auto ask = [&] { return sets.ask(); };
-    r = g_multi || mask.given ? ask_now(c, ask) : 0;
+    r = !blocks_here(c) || mask.given ? ask_now(c, ask) : 0;
     if (r == 0) {
         apply(c, mask);
         WaitSet set;
-        r = g_multi ? wait_for_any(c, deadline_ns, "select", set, ask, [&](WaitSet& s) { return sets.collect(s); })
-                    : kNoReadiness;
+        r = blocks_here(c) ? kNoReadiness
+                           : wait_for_any(c, deadline_ns, "select", set, ask, [&](WaitSet& s) { return sets.collect(s); });
     }
     while (r == kNoReadiness) {
         sets.answer_from_asked();
@@ -390,9 +389,7 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
                        sets.answer_address(2),
                        deadline_ns == kNever ? 0 : u64(&left),
                        0};
-        r = g_multi ? offload_call(c, __NR_pselect6, args, "select")
-                    : oc_syscall_intr(__NR_pselect6, (long)args[0], (long)args[1], (long)args[2], (long)args[3],
-                                      (long)args[4], 0);
+        r = blocks_here(c) ? blocking_syscall(__NR_pselect6, args).result : offload_call(c, __NR_pselect6, args, "select");
         if (r == -EINTR && goes_on(c)) r = kNoReadiness;
     }
     if (r >= 0 && sets.write()) r = -EFAULT;
@@ -444,12 +441,12 @@ long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
     Coroutine* c = call.c;
     u64 ep = call.a[0], events = call.a[1], most = call.a[2];
     auto ask = [&] { return sys(__NR_epoll_wait, ep, events, most, 0); };
-    if (g_multi || mask.given) {
+    if (!blocks_here(c) || mask.given) {
         long r = ask_now(c, ask);
         if (r != 0) return r;
     }
     apply(c, mask);
-    if (g_multi) {
+    if (!blocks_here(c)) {
         WaitSet set;
         long r = wait_for_any(c, deadline_ns, "epoll", set, ask, [&](WaitSet& s) {
             s.reset(1);
@@ -464,8 +461,7 @@ long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
         Timespec64 left = exact && deadline_ns != kNever ? remaining(deadline_ns) : Timespec64{};
         u64 limit = exact ? (deadline_ns == kNever ? 0 : u64(&left)) : u64(milliseconds_left(deadline_ns));
         u64 args[6] = {ep, events, most, limit, 0, 0};
-        long r = g_multi ? offload_call(c, nr, args, "epoll")
-                         : oc_syscall_intr(nr, (long)ep, (long)events, (long)most, (long)limit, 0, 0);
+        long r = blocks_here(c) ? blocking_syscall(nr, args).result : offload_call(c, nr, args, "epoll");
         if (r != -EINTR || !goes_on(c)) {
             // Milliseconds overflow after 24 days: not the guest's end of time.
             if (r == 0 && deadline_ns != kNever && now_ns() < deadline_ns) continue;

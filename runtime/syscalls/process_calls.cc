@@ -131,7 +131,7 @@ long h_exit(Call& call) { thread_exit(call.c, int(call.a[0])); }
 long h_exit_group(Call& call) { process_exit(call.c, int(call.a[0])); }
 
 long h_wait4(Call& call) {
-    if (!g_multi || (call.a[2] & WNOHANG)) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || (call.a[2] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
     i64 pid = i32(call.a[0]);
     for (;;) {
@@ -169,7 +169,7 @@ long report_child(u64 guest, const siginfo_t& info) {
 }  // namespace
 
 long h_waitid(Call& call) {
-    if (!g_multi || (call.a[3] & WNOHANG)) return blocking_native(call, kRestartSys);
+    if (blocks_here(call.c) || (call.a[3] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
     int which = int(call.a[0]);
     if (which == P_PIDFD) {

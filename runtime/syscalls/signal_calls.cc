@@ -36,6 +36,7 @@ bool kept_by_kernel(i32 sig) { return sig >= 1 && sig <= kSignals && (this_threa
 // tgkill and tkill at one of our own threads.
 long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
     if (sig < 0 || sig > kSignals) return -EINVAL;
+    if (setxid_signal(sig)) this_coroutine()->setxid_round = true;
     if (sig == 0) return 0;
     if (kUnblockable & signal_bit(sig)) return sys(__NR_kill, g_pid, sig);
     if (kept_by_kernel(sig)) {
@@ -128,6 +129,7 @@ long h_rt_sigtimedwait(Call& call) {
         }
         if (taken) {
             c->sigwait_set = 0;
+            host_release_held(signal_bit(info.si_signo));
             if (call.a[1] && copy_to_guest((void*)call.a[1], &info, sizeof info)) return -EFAULT;
             return info.si_signo;
         }

@@ -13,7 +13,7 @@ constexpr u64 kSecond = 1000000000ul;
 
 // Sleeps until the monotonic deadline: 0, or a restart code when a signal is pending.
 long sleep_until(Coroutine* c, u64 deadline) {
-    if (g_multi) {
+    if (!blocks_here(c)) {
         for (;;) {
             wait_begin(c, true);
             WakeReason why = wait_park(c, deadline, "sleep", deadline);
@@ -24,7 +24,8 @@ long sleep_until(Coroutine* c, u64 deadline) {
     }
     timespec t{time_t(deadline / kSecond), long(deadline % kSecond)};
     for (;;) {
-        long r = oc_syscall_intr(__NR_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, (long)&t, 0, 0, 0);
+        const u64 args[6] = {CLOCK_MONOTONIC, TIMER_ABSTIME, u64(&t), 0, 0, 0};
+        long r = blocking_syscall(__NR_clock_nanosleep, args).result;
         if (r != -EINTR) return r;
         attend();
         if (signal_pending(c)) return now_ns() >= deadline ? 0 : kRestartRestartBlock;
@@ -65,7 +66,7 @@ long h_clock_nanosleep(Call& call) {
     Timespec64 t;
     if (get_guest(&t, (void*)call.a[2])) return -EFAULT;
     if (t.tv_sec < 0 || t.tv_nsec < 0 || u64(t.tv_nsec) >= kSecond) return -EINVAL;
-    if (!g_multi) return blocking_native(call, kRestartNoHand);
+    if (blocks_here(call.c)) return blocking_native(call, kRestartNoHand);
     // The difference to the clock asked for, on the monotonic clock; looked at again after the sleep, since the wall clock
     // may have been set back meanwhile.
     for (;;) {

@@ -42,7 +42,7 @@ bool waits_for_receiver(int fd, bool has_name) {
 // -----------------------------------------------------------------------------------------------------
 
 long h_accept4(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
     for (;;) {
         w.arm();
@@ -66,7 +66,7 @@ long h_accept(Call& call) {
 }
 
 long h_connect(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     int fd = int(call.a[0]);
     IoWait w(call, 0, EPOLLOUT, SO_SNDTIMEO);
     long r = native_attempt(call);
@@ -158,7 +158,7 @@ long send_message(Call& call, u64 message, u64 flags) {
 }  // namespace
 
 long h_sendto(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     u64 flags = u32(call.a[3]);
     if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
     IoVector v(call.a[1], call.a[2]);
@@ -170,14 +170,14 @@ long h_sendto(Call& call) {
 }
 
 long h_sendmsg(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     u64 flags = u32(call.a[2]);
     if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
     return send_message(call, call.a[1], flags);
 }
 
 long h_sendmmsg(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_SNDTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     int fd = int(call.a[0]);
     u64 flags = u32(call.a[3]), count = u32(call.a[2]);
     if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
@@ -212,7 +212,7 @@ long h_setsockopt(Call& call) {
 }
 
 long h_recvfrom(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[3]);
     if (flags & kNeverWaits) return native(call);
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
@@ -301,14 +301,14 @@ long receive_message(Call& call, u64 message, u64 flags) {
 }  // namespace
 
 long h_recvmsg(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[2]);
     if (flags & kNeverWaits) return native(call);
     return receive_message(call, call.a[1], flags);
 }
 
 long h_recvmmsg(Call& call) {
-    if (!g_multi) return blocking_io(call, SO_RCVTIMEO);
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[3]), count = u32(call.a[2]);
     if (flags & kNeverWaits) return native(call);
     u64 deadline = kNever;

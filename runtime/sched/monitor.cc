@@ -1,0 +1,197 @@
+// monitor.cc - see monitor.h
+#include "runtime/sched/monitor.h"
+
+#include <asm/errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/text.h"
+#include "runtime/sched/scheduler.h"
+#include "runtime/sched/workers_internal.h"
+
+namespace ocrun {
+
+std::atomic<u32> g_monitor_asleep{0};
+
+namespace {
+
+constexpr u64 kShortestNs = 20000, kLongestNs = 10000000;
+// So many looks without a finding before the pause between them grows (1 ms at the shortest, as Go's).
+constexpr u32 kQuietLooks = 50;
+// A worker that used less than this part of the time between two looks did not run.
+constexpr u64 kIdlePart = 64;
+// A worker that computes takes its ticks. One that used the CPU for so many periods and took none computes in the kernel.
+constexpr u64 kTicksMissed = 4;
+
+std::atomic<KThread*> g_monitor{nullptr};
+Lock g_start_once;
+std::atomic<u32> g_word{0};  // futex: 1 ends the present pause
+
+// CPU time of a kernel thread: a clock id as of pthread_getcpuclockid(3).
+u64 thread_cpu_ns(u32 tid) {
+    timespec t{};
+    sys(__NR_clock_gettime, i32(~tid << 3 | 6), &t);
+    return u64(t.tv_sec) * 1000000000ul + u64(t.tv_nsec);
+}
+
+// Does the kernel say that the thread sleeps? Also true where it does not say anything: two looks without CPU time have to do.
+bool sleeps(int tasks, u32 tid) {
+    if (tasks < 0) return true;
+    TextBuffer<32> name;
+    name.dec(tid).add("/stat");
+    long fd = sys(__NR_openat, tasks, name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (is_error(fd)) return fd != -ENOENT;
+    char text[128];  // "TID (name) S ...", and a name has 15 characters at most
+    long n = sys(__NR_read, fd, text, sizeof text);
+    sys(__NR_close, fd);
+    for (long i = n - 1; i > 1; i--)
+        if (text[i - 2] == ')' && text[i - 1] == ' ') return text[i] == 'S' || text[i] == 'D';
+    return true;
+}
+
+// suspect: sleeps now, ran since the last look; candidate: did not run; acted: a place was retaken, or somebody kicked.
+enum class Finding : u8 { nothing, suspect, candidate, acted };
+
+// Computes in the kernel for long: a system call on a large mapping, or a fault that is tried again and again.
+bool deaf(KThread* t, u64 now) {
+    u32 ticks = __atomic_load_n(&t->ticks, __ATOMIC_RELAXED);
+    u64 period = t->tick_ns.load(std::memory_order_relaxed);
+    if (ticks != t->seen_ticks || !period) {
+        t->seen_ticks = ticks;
+        t->out_of_kernel_ns = now;
+    }
+    return now - t->out_of_kernel_ns > kTicksMissed * period;
+}
+
+Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
+    Finding found = Finding::nothing;
+    bool waiting = work_waits(), idle = somebody_idle(), retaken = false, alone = registry().size() < 2;
+    *all_idle = true;
+    for (u32 i = 0; i < workers_started(); i++) {
+        KThread* t = worker_at(i);
+        if (!t || t->owner.load(std::memory_order_relaxed) || t->ended || __atomic_load_n(&t->slot->state, __ATOMIC_SEQ_CST) == OC_WORKER_IDLE) continue;
+        *all_idle = false;
+        u64 cpu = thread_cpu_ns(t->tid);
+        u32 schedules = __atomic_load_n(&t->schedule_count, __ATOMIC_RELAXED);
+        bool switched = schedules != t->seen_schedules, moved = switched || cpu - t->seen_cpu_ns > elapsed_ns / kIdlePart;
+        if (switched) t->out_of_kernel_ns = now;
+        t->seen_cpu_ns = cpu;
+        t->seen_schedules = schedules;
+        if (t->retaken.load(std::memory_order_seq_cst)) {
+            retaken = true;
+            // Back, and computing without a place: it has to look.
+            if (moved && !t->need_resched.exchange(true, std::memory_order_relaxed)) {
+                worker_kick(t);
+                found = Finding::acted;
+            }
+            continue;
+        }
+        if (alone || !(waiting || !idle)) {
+            t->stuck_looks = 0;
+            continue;
+        }
+        bool told = t->slot->state == OC_WORKER_NATIVE && t->slot->expect_block;
+        bool busy_in_kernel = deaf(t, now) && moved;
+        if (!busy_in_kernel && ((moved && !told) || !sleeps(tasks, t->tid))) {
+            t->stuck_looks = 0;
+            // It may have blocked just now: the next look is a short time away.
+            if (moved && found == Finding::nothing && sleeps(tasks, t->tid)) found = Finding::suspect;
+            continue;
+        }
+        if (!busy_in_kernel && ++t->stuck_looks < 2) {
+            if (found < Finding::candidate) found = Finding::candidate;
+            continue;
+        }
+        t->stuck_looks = 0;
+        if (worker_retake(t)) retaken = true, found = Finding::acted;
+    }
+    poller_check_timers();
+    if (waiting || (retaken && !idle && !alone)) call_for_help();
+    return found;
+}
+
+void pause(u64 ns) {
+    timespec t{0, long(ns)};
+    oc_syscall_intr(__NR_futex, (long)&g_word, FUTEX_WAIT_PRIVATE, 0, (long)(ns ? &t : nullptr), 0, 0);
+    g_word.store(0, std::memory_order_seq_cst);
+}
+
+void monitor_main(void* argument) {
+    KThread* t = (KThread*)argument;
+    trap_thread_attach(t);
+    t->tid = u32(sys(__NR_gettid));
+    worker_ensure_spare();  // while new threads still share everybody's descriptors
+    sys(__NR_prctl, PR_SET_NAME, "ocrun-monitor");
+    // From here on with a table of its own, empty but for one directory.
+    int tasks = -1;
+    if (!is_error(sys(__NR_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE)))
+        tasks = int(sys(__NR_openat, AT_FDCWD, "/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    u32 quiet = 0;
+    u64 delay = kShortestNs, last = now_ns();
+    Finding found = Finding::nothing;
+    for (;;) {
+        pause(found == Finding::suspect ? kShortestNs : delay);
+        t->latched.store(0, std::memory_order_seq_cst);
+        everywhere_catch_up(&t->everywhere_seen);
+        if (world_stopping()) continue;
+        u64 now = now_ns();
+        bool all_idle, again = found == Finding::suspect;
+        found = look(tasks, now, now - last, &all_idle);
+        last = now;
+        // A suspicion is worth one short pause, not a series of them: workers that wait a little now and then are no news.
+        if (found == Finding::suspect && again) found = Finding::nothing;
+        if (found == Finding::suspect) continue;
+        if (found == Finding::acted) quiet = 0;
+        if (found != Finding::nothing) {
+            delay = kShortestNs;
+            continue;
+        }
+        if (quiet < kQuietLooks)
+            quiet++;
+        else
+            delay = delay * 2 < kLongestNs ? delay * 2 : kLongestNs;
+        if (delay < kLongestNs || !(all_idle || registry().size() < 2)) continue;
+        if (all_idle) idle_work();
+        g_monitor_asleep.store(1, std::memory_order_seq_cst);
+        // Somebody may have begun to run before the flag could be seen.
+        now = now_ns();
+        look(tasks, now, now - last, &all_idle);
+        if (all_idle || registry().size() < 2) pause(0);
+        g_monitor_asleep.store(0, std::memory_order_seq_cst);
+        last = now_ns();
+    }
+}
+
+}  // namespace
+
+void monitor_wake_now() {
+    if (!g_monitor_asleep.exchange(0, std::memory_order_seq_cst)) return;
+    g_word.store(1, std::memory_order_seq_cst);
+    sys(__NR_futex, &g_word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+void monitor_start() {
+    if (g_monitor.load(std::memory_order_acquire) || !g_start_once.try_lock()) return;
+    if (!g_monitor.load(std::memory_order_acquire))
+        if (KThread* t = helper_start(ThreadKind::monitor, monitor_main)) g_monitor.store(t, std::memory_order_release);
+    g_start_once.unlock();
+}
+
+void monitor_after_fork() {
+    if (KThread* t = g_monitor.exchange(nullptr)) kthread_free(t);
+    g_start_once.reset();
+    g_monitor_asleep.store(0, std::memory_order_relaxed);
+    g_word.store(0, std::memory_order_relaxed);
+}
+
+u32 monitor_threads() { return g_monitor.load(std::memory_order_acquire) ? 1 : 0; }
+
+void monitor_kick() {
+    if (KThread* t = g_monitor.load(std::memory_order_acquire)) worker_kick(t);
+}
+
+}  // namespace ocrun

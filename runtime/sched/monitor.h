@@ -1,0 +1,33 @@
+// monitor.h - the thread that takes the queue of a worker stuck in the kernel (after Go's sysmon)
+//
+// A worker blocked in the kernel while it runs a coroutine (a call nobody expected to wait, a page fault on a slow disk)
+// holds one of the -w N places among the active workers. The monitor looks at all workers every 20 us to 10 ms, the longer
+// the less there is to do, and not at all while all of them idle. A worker is stuck when it switched nothing, used no CPU
+// and the kernel says that it sleeps, twice in a row, while somebody waits: its place is retaken, a spare worker gets it and
+// steals the whole queue.
+//
+// The worker that comes back finds `retaken`: it takes a free place or that of an idle worker, or else it puts its coroutine
+// into the common queue and parks as a spare. If it comes back in guest code and computes on, the monitor kicks it.
+// Spares are bounded; one is kept parked, started by the last one that was called up.
+//
+// The monitor has a descriptor table of its own (for /proc/self/task/TID/stat), so it never occupies a number of the guest's;
+// for the same reason it starts no threads once it runs.
+#pragma once
+#include "runtime/sched/worker.h"
+
+namespace ocrun {
+
+extern std::atomic<u32> g_monitor_asleep;
+void monitor_wake_now();
+// After a worker left the idle loop, or a coroutine was made: there is something to watch.
+inline void monitor_wake() {
+    if (__builtin_expect(g_monitor_asleep.load(std::memory_order_seq_cst), 0)) monitor_wake_now();
+}
+// The process has its second coroutine. Harmless when it runs already or cannot be started.
+void monitor_start();
+void monitor_after_fork();
+// For `everywhere`: how many threads it adds (0 or 1), and a kick.
+u32 monitor_threads();
+void monitor_kick();
+
+}  // namespace ocrun

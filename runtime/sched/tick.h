@@ -1,0 +1,25 @@
+// tick.h - the timer signal that keeps a busy coroutine from starving the others
+//
+// A CLOCK_MONOTONIC timer of each worker signals its kernel thread (CPU clocks fire on the kernel's 4 ms tick only). In guest
+// code the handler saves the state and yields; in the runtime it is latched and the exit to the guest yields. Never visible to
+// the guest.
+//
+// The period adapts between the policy's bounds: the shortest while a tick finds somebody waiting for the CPU, doubling
+// while it finds nobody; none at all while the worker has nothing queued and some other worker idles, who then looks after
+// timers and descriptors. A busy worker with no idle one beside it keeps its tick, because nobody else polls.
+#pragma once
+#include "runtime/sched/worker.h"
+
+namespace ocrun {
+
+// signal/signals.h names these kInternalSignal and kInternalTick.
+inline constexpr int kTickSignal = 64, kTickValue = 0x0c720001;
+
+void tick_init(bool preempt, u64 min_ns, u64 max_ns);
+// All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on.
+void tick_want(bool queued);
+// A tick came.
+void tick_adapt(bool queued, bool somebody_idle);
+void tick_stop();
+
+}  // namespace ocrun
