@@ -63,6 +63,14 @@ int cancel_here(Thread& me) {
 
 int cancel_install(int signal) {
     g_signal = signal;
+    // libc loads the unwinder at the first pthread_exit: now, not in a handler.
+    static bool loaded;
+    if (!loaded) {
+        pthread_t once;
+        if (int r = pthread_create(&once, nullptr, [](void*) -> void* { pthread_exit(nullptr); }, nullptr)) return -r;
+        pthread_join(once, nullptr);
+        loaded = true;
+    }
     struct sigaction action {};
     action.sa_sigaction = on_cancel;
     // No SA_RESTART: a call that waits must end.

@@ -2,7 +2,6 @@
 #include "runtime/api/pool.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -273,16 +272,11 @@ void* janitor_main(void*) {
 }
 
 int janitor_start(Pool& p) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    constexpr std::size_t kStack = 64 * 1024;
-    pthread_attr_setstacksize(&attributes, kStack + PTHREAD_STACK_MIN);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&p.janitor, &attributes, janitor_main, nullptr);
+    int r = pthread_create(&p.janitor, nullptr, janitor_main, nullptr);
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    pthread_attr_destroy(&attributes);
     return -r;
 }
 

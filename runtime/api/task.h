@@ -35,7 +35,7 @@ struct Task {
     std::atomic<u32> references{2};
     std::atomic<u32> state{OC_READY};
     std::atomic<bool> cancel{false};
-    bool unwinding = false;  // its cancellation has begun
+    std::atomic<bool> unwinding{false};  // its cancellation has begun
     bool cancel_listed = false;
     u32 cancel_tries = 0;
     Lock lock;

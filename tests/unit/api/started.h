@@ -12,6 +12,7 @@ protected:
         c.size = sizeof c;
         c.mode = OC_MODE_THREADS;
         if (!c.tasks_max) c.tasks_max = 64;
+        c.stack_bytes = 2 << 20;  // ThreadSanitizer keeps its own data on stacks
         ASSERT_EQ(oc_init(&c), 0);
     }
     static oc_stats stats() {
