@@ -3,10 +3,12 @@
 
   --native       only natively: checks the suite itself
   --build DIR    where ocrun is (default: build/)
+  --configs A,B  configurations of tests/run_guests.py (w1, w2-epoll ...; all: every number of workers with each back end)
+  --long         the full length of what takes minutes
   -v             names what passed
   NAME…          only tests whose title contains one of these
 
-OCRUN_SUITE_OPTIONS in the environment replaces the options of ocrun (default: -w 1).
+OCRUN_SUITE_OPTIONS in the environment: the options of ocrun where no configuration is named (default: -w 1).
 """
 import argparse, ctypes, os, shlex, shutil, signal, socket, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import harness
+from run_guests import CONFIGS
 from harness import ROOT, Tally, base_environment, run_process, show, status_text
 
 
@@ -24,12 +27,23 @@ class Suite:
         parser.add_argument("names", nargs="*")
         parser.add_argument("--native", action="store_true")
         parser.add_argument("--build", default=str(ROOT / "build"))
+        parser.add_argument("--configs", default="")
+        parser.add_argument("--long", action="store_true")
         parser.add_argument("-v", "--verbose", action="store_true")
         self.options = parser.parse_args()
         self.build = Path(self.options.build).resolve()
         self.ocrun_file = str(self.build / "ocrun")
         self.ocrun = [self.ocrun_file] + shlex.split(os.environ.get("OCRUN_SUITE_OPTIONS", "-w 1"))
         self.config = " ".join(self.ocrun[1:]) or "default"
+        names = ",".join(c for c in CONFIGS if "trap" not in c) if self.options.configs == "all" else self.options.configs
+        unknown = [c for c in filter(None, names.split(",")) if c not in CONFIGS]
+        if unknown:
+            sys.exit(f"no configuration {', '.join(unknown)}; there are: {', '.join(CONFIGS)}")
+        self.configs = [(c, [self.ocrun_file] + CONFIGS[c]) for c in filter(None, names.split(","))]
+        if self.configs:  # for tests that know of one only
+            self.config, self.ocrun = self.configs[0]
+        else:
+            self.configs = [(self.config, self.ocrun)]
         self.tally = Tally(self.options.verbose)
         self.directory = tempfile.mkdtemp(prefix="ocrun-suite-")
         os.chmod(self.directory, 0o755)
@@ -40,7 +54,11 @@ class Suite:
 
     def modes(self):
         """[(name, command prefix)] to run everything in"""
-        return [("native", [])] + ([] if self.options.native else [(self.config, self.ocrun)])
+        return [("native", [])] + ([] if self.options.native else self.configs)
+
+    def seconds(self, short, long):
+        """how long a load lasts"""
+        return long if self.options.long else short
 
     def guest(self, name):
         return str(self.build / "guests" / name)
@@ -53,6 +71,17 @@ class Suite:
         if prepare:
             prepare(Path(work))
         return work
+
+    def source(self, name):
+        return str(ROOT / "tests" / "suites" / name)
+
+    def built(self, command, environment=None, cwd=None, timeout=600):
+        """something the suite builds for itself, natively; False after a complaint"""
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                              cwd=cwd, env={**os.environ, **(environment or {})})
+        if done.returncode:
+            self.fail(" ".join(command[:3]), "build", done.stdout.decode(errors="replace")[-3000:])
+        return done.returncode == 0
 
     def run(self, prefix, command, work, timeout, stdin=None, env=None):
         environment = base_environment(work)

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # storm.py - the storm programs of tests/suites/storm, many times: totals exact, no hang, no word from ocrun; kills from outside.
-"""OCRUN_STORM_REPEAT in the environment: how often each program runs (default 10); OCRUN_SUITE_OPTIONS: e.g. "-w 4"."""
-import os, shutil, signal, subprocess, time
+"""OCRUN_STORM_REPEAT in the environment: how often each program runs (default 10). The storm of everything, under ticks of 100 us,
+lasts 10 seconds a configuration, with --long ten minutes."""
+import json, os, shutil, signal, subprocess, time
 from pathlib import Path
 
 from common import Suite, show
@@ -41,6 +42,25 @@ def storm(title, command, repeat):
             suite.fail(title, mode, f"{bad} of {repeat} runs failed; the first: {first}")
         else:
             suite.ok(title, mode, time.monotonic() - began)
+
+
+def everything(program):
+    """64 threads, everything at once, under the shortest ticks; with and without native children is one run each"""
+    if not suite.wanted("everything") or not program:
+        return
+    policy = Path(suite.directory) / "policy.json"
+    policy.write_text(json.dumps({"version": 1, "scheduler": {"quantum_min_us": 100, "quantum_max_us": 100}}))
+    for mode, prefix in suite.modes():
+        seconds = suite.seconds(10, 600) if prefix else 5
+        began = time.monotonic()
+        o = suite.run(prefix + ["-c", str(policy)] if prefix else [], [program, str(seconds), "counts"], suite.place(), 2 * seconds + 60)
+        good = not o.timed_out and not o.status and o.out == b"ok\n" and o.err.endswith(b" signals\n") and o.err.count(b"\n") == 1 and not o.left
+        if good:
+            suite.ok("everything", mode, time.monotonic() - began)
+            if suite.options.verbose:
+                print("    " + o.err.decode().strip())
+        else:
+            suite.fail("everything", mode, f"status {o.status}{', timed out' if o.timed_out else ''}\n{show('out', o.out)}{show('err', o.err)}{o.dump}")
 
 
 def state(pid):
@@ -94,10 +114,11 @@ if not shutil.which("cc"):
     suite.end()
 programs = {s.stem: build(s) for s in sorted(SOURCES.glob("*.c")) if suite.wanted(s.stem) or s.stem in ("mixed", "footprint")}
 for name, program in programs.items():
-    if program and name != "footprint":
+    if program and name not in ("footprint", "everything"):
         storm(name, [program], REPEAT)
 for arguments in FOOTPRINTS:
     if programs.get("footprint"):
         storm(f"footprint {arguments}", [programs["footprint"]] + arguments.split(), 1)
+everything(programs.get("everything"))
 killed_from_outside(programs.get("mixed"))
 suite.end()
