@@ -191,7 +191,7 @@ class Server:
         if self.process.stdin:
             self.process.stdin.close()
         try:
-            self.process.wait(1 if self.process.stdin else 0.01)
+            self.process.wait(20 if self.process.stdin else 0.01)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGTERM)
         try:

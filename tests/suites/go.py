@@ -27,7 +27,7 @@ def excepted(package, test):
 
 def build(package):
     program = f"{suite.directory}/{package.replace('/', '_')}.test"
-    ok = suite.built(["go", "test", "-c", "-o", program, package], {"GOFLAGS": ""}, timeout=900)
+    ok = suite.built(["go", "test", "-c", "-tags=timetzdata", "-o", program, package], {"GOFLAGS": ""}, timeout=900)
     return program if ok else None
 
 
@@ -80,8 +80,7 @@ def package_tests(package):
             else:
                 suite.fail(f"{package} {test}", mode,
                            f"{status_text(o.status)}{', timed out' if o.timed_out else ''}\n{show('out', o.out[-4000:])}{show('err', o.err[-3000:])}{o.dump}")
-        for _ in range(good):
-            suite.tally.report("pass", package, mode, "", 0)
+        suite.tally.passed += good
         if suite.options.verbose:
             print(f"    {package} [{mode}]: {good} of {len(wanted)} in {time.monotonic() - began:.0f} s")
 
