@@ -12,6 +12,8 @@ PACKAGES = ["sync", "sync/atomic", "context", "os/signal", "os/exec", "time", "n
 
 # Tests that cannot pass under ocrun: (package, pattern of the test's name) -> the cause.
 EXCEPTIONS = [
+    ("runtime", "TestGdb", "gdb stops its program at the SIGSYS by which calls enter ocrun, and waits"),
+    ("runtime", "TestLockOSThreadAvoidsStatePropagation", "unshare(CLONE_FS) of one thread acts on the worker (limitation of unshare)"),
 ]
 
 suite = Suite("Go's own tests natively and under ocrun")
@@ -57,7 +59,9 @@ def package_tests(package):
     native = {}
     for mode, prefix in suite.modes():
         began = time.monotonic()
-        found, outcome = run(prefix, package, program, names, timeout)
+        # An exception may hang, so it does not even run.
+        wanted = [t for t, v in native.items() if v == "PASS" and not excepted(package, t)]
+        found, outcome = run(prefix, package, program, wanted if prefix else names, timeout)
         if not prefix:
             native = found
             suite.check(package, mode, any(v == "PASS" for v in found.values()), show("out", outcome.out[-3000:]) + show("err", outcome.err[-2000:]))
@@ -65,8 +69,7 @@ def package_tests(package):
             if bad and suite.options.verbose:
                 print(f"    {package}: natively failing, so not compared: {' '.join(bad)}")
             continue
-        wanted = [t for t, v in native.items() if v == "PASS"]
-        again = [t for t in wanted if found.get(t) != "PASS" and not excepted(package, t)]
+        again = [t for t in wanted if found.get(t) != "PASS"]
         good = len(wanted) - len(again)
         if again and outcome.dump and suite.options.verbose:
             print(outcome.dump)
