@@ -1,0 +1,51 @@
+// a_timer_faster_than_its_handler_leaves_room.c - timers of one microsecond: handlers run to their end again and again, with
+// system calls in them; what a pending timer missed are overruns.
+#include "check.h"
+
+enum { kEnough = 8000 };
+static timer_t timer;
+static volatile long handled, overruns, alarms;
+
+static void on_timer(int sig, siginfo_t* info, void* context) {
+    sigset_t pending;
+    CHECK(info->si_code == SI_TIMER);
+    CHECK_OK(sigpending(&pending));
+    overruns += timer_getoverrun(timer);
+    if (++handled % kEnough == 0) {
+        struct itimerspec none = {{0, 0}, {0, 0}};
+        CHECK_OK(timer_settime(timer, 0, &none, NULL));
+    }
+}
+
+static void on_alarm(int sig) {
+    if (++alarms % kEnough == 0) {
+        struct itimerval none = {{0, 0}, {0, 0}};
+        CHECK_OK(setitimer(ITIMER_REAL, &none, NULL));
+    }
+}
+
+static void storm(int sig) {
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = sig;
+    long target = handled + kEnough;
+    CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+    struct itimerspec quick = {{0, 1000}, {0, 1000}};
+    CHECK_OK(timer_settime(timer, 0, &quick, NULL));
+    while (handled < target) getppid();
+    CHECK_OK(timer_delete(timer));
+}
+
+int main(void) {
+    handle_info(SIGRTMIN, on_timer, 0);
+    handle_info(SIGUSR1, on_timer, 0);
+    handle(SIGALRM, on_alarm, 0);
+    storm(SIGRTMIN);
+    storm(SIGUSR1);
+    struct itimerval quick = {{0, 1}, {0, 1}};
+    CHECK_OK(setitimer(ITIMER_REAL, &quick, NULL));
+    while (alarms < kEnough) getppid();
+    CHECK(overruns > 0);
+    say("ok");
+}
