@@ -14,7 +14,7 @@ leading lines `// TEST: key=value …` (a value with blanks is written in double
   ocrun="OPTIONS"     further options of ocrun (then the native run is skipped: native=skip is implied)
   native=skip         there is nothing to compare with: the run under ocrun must end with `status`
   native-differs=WHY  output may differ from the native one; both must still end with `status`
-  needs=A,B           root; second-worker; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
+  needs=A,B           root; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
   restart=skip        in api/ and examples/: not started natively to restart itself under ocrun (oc_init)
   serial=yes          not beside other guests (it measures the machine)
   link=, std=, libs=  how it is built (tests/guests/CMakeLists.txt)
@@ -153,9 +153,6 @@ def missing_need(guest, config):
         if need == "root":
             if os.geteuid() != 0:
                 return "needs root"
-        elif need == "second-worker":
-            if CONFIGS[config][1] == "1":
-                return "needs a second worker: the only one is suspended by vfork"
         elif need not in FEATURES:
             return f"needs {need}, which ocrun does not have yet"
     return None

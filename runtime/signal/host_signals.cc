@@ -40,8 +40,14 @@ bool kernel_fault(int sig, const siginfo_t* info) {
     return info->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP);
 }
 
+// By a POSIX timer, or by an interval timer (setitimer(2)).
+bool from_timer(const siginfo_t& info) {
+    return info.si_code == SI_TIMER ||
+           (info.si_code == SI_KERNEL && (info.si_signo == SIGALRM || info.si_signo == SIGVTALRM || info.si_signo == SIGPROF));
+}
+
 void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
-    if (info.si_code == SI_TIMER && !g_multi && t->kind == ThreadKind::worker) {
+    if (from_timer(info) && !g_multi && t->kind == ThreadKind::worker) {
         t->held |= signal_bit(info.si_signo) & ~kHostNeverBlocked;
         *(u64*)&uc->uc_sigmask |= t->held;
     }

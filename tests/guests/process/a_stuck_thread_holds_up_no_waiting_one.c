@@ -1,6 +1,5 @@
 // a_stuck_thread_holds_up_no_waiting_one.c - one thread is suspended in the kernel by vfork; what the others wait for comes
 // meanwhile, and only they can end the suspension.
-// TEST: needs=second-worker
 #include "futex/futex.h"
 
 enum { kKinds = 6 };
