@@ -77,6 +77,8 @@ struct oc_board {
     const void *pid;                     /* u32: kernel id of the process; 0 until it started */
     const void *multi;                   /* u8: more than one coroutine exists */
     const void *system_calls;            /* u64: calls that trapped */
+    const void *preempt;                 /* u64: the longest time slice in ns, 0: no preemption */
+    const void *monitor;                 /* u32: kernel thread that hands over queues, 0: none */
     /* Coroutines: *pool_chunks is an array of *pool_chunk_count pointers to chunks of slots_per_chunk slots of *pool_slot_bytes
      * bytes; the coroutine lies *pool_offset bytes into its slot. Of the newest chunk only *pool_fresh slots were ever used. */
     const void *pool_chunks, *pool_chunk_count, *pool_fresh, *pool_slot_bytes, *pool_offset;
@@ -103,7 +105,8 @@ struct oc_control {
     oc_u32 mirrored;                    /* pid of the agent whose maps are in use */
     oc_u32 refused;                     /* sessions that could not be opened */
     oc_u32 generation;                  /* grown by the view with each session */
-    oc_u32 reserved[3];
+    oc_u32 rows_wanting;                /* coroutines that found no free row */
+    oc_u32 reserved[2];
     char directory[OC_DIRECTORY_BYTES]; /* absolute, where `session` and the records are; written before `level` */
 };
 
@@ -160,8 +163,59 @@ struct oc_record {
 };
 #define OC_RING_OFFSET 20480
 
-/* ---- rows of the BPF maps ---------------------------------------------------------------------------------------------- */
+/* ---- rows of the BPF maps ----------------------------------------------------------------------------------------------
+ * `workers` holds struct oc_worker_slot (runtime/base/worker_slot.h), `coros` struct oc_coroutine_row; both arrays are memory that
+ * the runtime writes and bpftool reads. In the BPF object system calls have an enum as their type, so bpftool prints names. */
 
-enum oc_state { FREE = 0, READY, RUNNING, PARKED, IDLE };
+#ifdef OC_BPF
+#define OC_CALL_TYPE enum oc_sysno
+#else
+#define OC_CALL_TYPE oc_u32
+#endif
+#define OC_PAGE_FAULT 512u /* as a number of a system call: the kernel blocked the worker without one */
+
+enum oc_state { FREE = 0, READY, RUNNING, PARKED };
+#ifdef OC_BPF
+#define OC_STATE_TYPE enum oc_state
+#else
+#define OC_STATE_TYPE oc_u32
+#endif
+
+struct oc_coroutine_row {
+    oc_u32 id;            /* what gettid answers; 0: the row is free */
+    oc_u32 parent;
+    OC_STATE_TYPE state;
+    OC_CALL_TYPE call;    /* system call in progress; 4294967295: none */
+    oc_u32 worker;        /* kernel thread that runs it, or ran it last */
+    oc_u32 reserved;
+    oc_u64 switches;      /* how often it was switched in */
+    oc_u64 since_ns;      /* when the state began */
+    oc_u64 oncpu_ns, runq_ns, parked_ns;
+    oc_u64 wait_detail;   /* descriptor, address ... */
+    oc_u64 rip, rsp, rbp; /* where it made the call it waits in */
+    char waits_for[OC_NAME_BYTES];
+    char comm[OC_NAME_BYTES];
+};
+
+/* What the agent sends with the descriptors of both maps. */
+struct oc_maps_message {
+    oc_u64 magic;
+    oc_u32 abi, worker_rows, coroutine_rows, reserved;
+    oc_u64 tsc, ns;      /* the same moment on both clocks */
+    oc_u64 ns_per_tick;  /* 32.32 fixed point */
+};
+#define OC_MAPS_MAGIC 0x7370616d6e757272ULL
+
+struct oc_kblock_count {
+    oc_u64 blocks, ns, longest_ns;
+};
+
+enum oc_loss { rows_wanting, signals_failed, OC_LOSSES };
+
+struct oc_meta {
+    oc_u32 abi, pid, agent, worker_rows, coroutine_rows, reserved;
+    oc_u64 pid_start, agent_start; /* field 22 of /proc/PID/stat: tells a stale directory from a new process of the same number */
+    oc_u64 attached_ns;            /* CLOCK_MONOTONIC */
+};
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bpf/agent/agent.h"
 #include "bpf/view/commands.h"
 #include "bpf/view/process.h"
 
@@ -93,6 +94,22 @@ int main(int argc, char** argv) {
     c->add_option("-s,--stall-ms", stall_ms, "a coroutine that holds a worker for longer while others wait (default 100)")->check(CLI::Range(1.0, 1e6));
     c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends");
     c->callback([&] { status = watch(pid, stall_ms, seconds); });
+
+    AgentOptions agent;
+    bool probe = false;
+    c = app.add_subcommand("bpf", "Load the BPF programs for a process: maps under /sys/fs/bpf/ocrun/PID for bpftool, help for the scheduler");
+    c->add_option("PID", pid, "process id");
+    c->add_flag("--probe", probe, "only tell whether BPF works here: `ok` or the reason");
+    c->add_flag("--print", agent.print, "each switch into the kernel's trace buffer, for bpftool prog tracelog");
+    c->add_flag("--no-assist", agent.no_assist, "observe only: send no signals to the runtime");
+    c->add_flag("--tree", agent.tree, "the process's children too");
+    c->add_option("-t,--seconds", agent.seconds, "how long; default: until interrupted or the process ends");
+    c->add_flag("--background", agent.background)->group("");
+    c->add_option("--ready-fd", agent.ready_fd)->group("");
+    c->callback([&] {
+        if (!probe && !pid) throw CLI::RequiredError("PID");
+        status = probe ? bpf_probe() : bpf(pid, agent);
+    });
 
     try {
         app.parse(argc, argv);

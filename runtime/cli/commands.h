@@ -11,6 +11,7 @@ struct LaunchOptions {
     int workers = -1;         // -1: as the policy says
     bool no_rewrite = false;
     std::string io_backend;
+    bool bpf = false;         // with an agent
     std::string record;       // LEVEL:DIRECTORY, from a view
     int first_arg = 0;        // index of the program in argv
 };

@@ -83,6 +83,7 @@ int run_program(const ProcessStart& start) {
     app.add_option("--io-backend", options.io_backend, "what waits without readiness: io_uring, epoll (helper threads) or auto")
         ->check(CLI::IsMember({"auto", "io_uring", "epoll"}))
         ->type_name("NAME");
+    app.add_flag("--bpf", options.bpf, "with BPF: maps for bpftool under /sys/fs/bpf/ocrun, help for the scheduler (needs root)");
     app.add_option("--record", options.record)->group("");  // ocrun trace|stat -- COMMAND
     app.footer("Exit status: the program's own; 125 ocrun itself failed, 126 not executable, 127 not found.\n"
                "ocrun is not a sandbox.");

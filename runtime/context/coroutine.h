@@ -21,6 +21,8 @@
 #include "runtime/base/syscall.h"
 #include "seccomp/trap.h"
 
+struct oc_coroutine_row;  // bpf/events.h
+
 namespace ocrun {
 
 enum class WakeReason : u8 {
@@ -119,6 +121,7 @@ struct Coroutine : GuestContext {
     // what observers see (sched/observe.h); the times count only while somebody looks
     u32 parent_tid;
     u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
+    oc_coroutine_row* row;  // in the agent's map (sched/mirror.h), nullptr: none
 
     ListHook registry_hook;
     Coroutine* tid_next;  // in the registry's table of ids

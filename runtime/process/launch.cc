@@ -111,7 +111,7 @@ ProcessStart process_start(char** argv, int argc) {
 }
 
 bool is_view(const char* word) {
-    for (const char* c : {"ps", "top", "stacks", "stat", "trace", "flame", "watch"})
+    for (const char* c : {"ps", "top", "stacks", "stat", "trace", "flame", "watch", "bpf"})
         if (text_equal(word, c)) return true;
     return false;
 }

@@ -10,12 +10,14 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/observe.h"
 #include "runtime/sched/scheduler.h"
 #include "runtime/sched/workers_internal.h"
 
 namespace ocrun {
 
 std::atomic<u32> g_monitor_asleep{0};
+u32 g_monitor_tid;
 
 namespace {
 
@@ -94,6 +96,16 @@ Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
             t->stuck_looks = 0;
             continue;
         }
+        // With BPF the kernel has said so at the moment it happened: no need to ask /proc, nor for a second look.
+        if (oc_observe.mirrored && __atomic_load_n(&t->slot->kstate, __ATOMIC_ACQUIRE) == BLOCKED) {
+            if (now - t->slot->kblock_since_ns < kShortestNs && now > t->slot->kblock_since_ns) {
+                if (found == Finding::nothing) found = Finding::suspect;
+                continue;
+            }
+            t->stuck_looks = 0;
+            if (worker_retake(t)) retaken = true, found = Finding::acted, t->slot->handovers_told++;
+            continue;
+        }
         bool told = t->slot->state == OC_WORKER_NATIVE && t->slot->expect_block;
         bool busy_in_kernel = deaf(t, now) && moved;
         if (!busy_in_kernel && ((moved && !told) || !sleeps(tasks, t->tid))) {
@@ -123,7 +135,7 @@ void pause(u64 ns) {
 void monitor_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
-    t->tid = u32(sys(__NR_gettid));
+    t->tid = g_monitor_tid = u32(sys(__NR_gettid));
     worker_ensure_spare();  // while new threads still share everybody's descriptors
     sys(__NR_prctl, PR_SET_NAME, "ocrun-monitor");
     // From here on with a table of its own, empty but for one directory.
@@ -183,6 +195,7 @@ void monitor_start() {
 
 void monitor_after_fork() {
     if (KThread* t = g_monitor.exchange(nullptr)) kthread_free(t);
+    g_monitor_tid = 0;
     g_start_once.reset();
     g_monitor_asleep.store(0, std::memory_order_relaxed);
     g_word.store(0, std::memory_order_relaxed);

@@ -18,6 +18,7 @@
 namespace ocrun {
 
 extern std::atomic<u32> g_monitor_asleep;
+extern u32 g_monitor_tid;  // its kernel thread, 0: none
 void monitor_wake_now();
 // After a worker left the idle loop, or a coroutine was made: there is something to watch.
 inline void monitor_wake() {

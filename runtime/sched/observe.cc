@@ -12,7 +12,10 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/mirror.h"
+#include "runtime/sched/monitor.h"
 #include "runtime/sched/scheduler.h"
+#include "runtime/sched/tick.h"
 #include "runtime/sched/workers.h"
 
 extern "C" char __executable_start, etext;
@@ -39,6 +42,8 @@ const oc_board oc_board_table = {
     .pid = &g_pid,
     .multi = &g_multi,
     .system_calls = &g_trap_count,
+    .preempt = &g_tick_max_ns,
+    .monitor = &g_monitor_tid,
     .pool_chunks = &g_pool.chunks,
     .pool_chunk_count = &g_pool.chunk_count,
     .pool_fresh = &g_pool.fresh,
@@ -190,11 +195,15 @@ void put(oc_record* r, u64 tsc, u32 kind, u32 co, u64 a, u64 b) {
     __atomic_store_n(&r->head, head + 1, __ATOMIC_RELEASE);
 }
 
+bool recorded() { return oc_observe.level & ~u32(OC_LEVEL_MIRROR); }
+
 void count(u64* buckets, u64 ticks) { buckets[ticks ? 64 - __builtin_clzl(ticks) < 64 ? 64 - __builtin_clzl(ticks) : 63 : 0]++; }
 
 }  // namespace
 
 void observe_switch_slow(KThread* t, Coroutine* from, u32 why, Coroutine* to, u64 tsc) {
+    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_switch(t, from, why, to, tsc);
+    if (!recorded()) return;
     oc_record* r = record(t, tsc);
     if (!r) return;
     r->switches++;
@@ -216,12 +225,16 @@ void observe_switch_slow(KThread* t, Coroutine* from, u32 why, Coroutine* to, u6
 }
 
 void observe_park_slow(Coroutine* c) {
+    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_park(c);
+    if (!recorded()) return;
     u64 tsc = c->parked_since_tsc;
     if (oc_record* r = record(this_thread(), tsc)) put(r, tsc, OC_EV_PARK, c->tid, c->call_nr, c->waits_detail);
 }
 
 void observe_wake_slow(Coroutine* c, u32 reason) {
     u64 tsc = __builtin_ia32_rdtsc();
+    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_wake(c, tsc);
+    if (!recorded()) return;
     oc_record* r = record(this_thread(), tsc);
     if (!r) return;
     c->ready_since_tsc = tsc;
@@ -229,6 +242,11 @@ void observe_wake_slow(Coroutine* c, u32 reason) {
 }
 
 void observe_event_slow(u32 kind, Coroutine* c, u64 a, u64 b) {
+    if (oc_observe.level & OC_LEVEL_MIRROR) {
+        if (kind == OC_EV_CREATE) mirror_create(c);
+        if (kind == OC_EV_EXIT) mirror_exit(c);
+    }
+    if (!recorded()) return;
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);
     if (!r) return;
@@ -242,12 +260,16 @@ void observe_event_slow(u32 kind, Coroutine* c, u64 a, u64 b) {
 }
 
 void observe_call_slow(Coroutine* c, u32 nr) {
+    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_call(c, nr);
+    if (!recorded()) return;
     u64 tsc = __builtin_ia32_rdtsc();
     c->call_since_tsc = tsc;
     if (oc_record* r = record(this_thread(), tsc)) put(r, tsc, OC_EV_CALL, c->tid, nr, c->regs.rdi);
 }
 
 void observe_return_slow(Coroutine* c, u32 nr, long result) {
+    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_call(c, OC_NO_CALL);
+    if (!recorded()) return;
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);
     u64 begin = c->call_since_tsc;
@@ -275,6 +297,7 @@ void observe_after_fork() {
     t->record = nullptr;
     t->record_refused = false;
     g_session_lock.reset();
+    if (oc_observe.mirrored) mirror_after_fork();
 }
 
 void observe_thread_gone(KThread* t) { drop_record(t); }

@@ -77,6 +77,11 @@ inline void observe_return(Coroutine* c, u32 nr, long result) {
 void observe_begin(u32 level, const char* directory);
 // The child of a fork writes records of its own.
 void observe_after_fork();
+// At a point where no lock is held: an agent wants its maps taken, or let go of (mirror.h).
+void mirror_attend();
+inline void observe_attend() {
+    if (__builtin_expect(oc_observe.agent != oc_observe.mirrored, 0)) mirror_attend();
+}
 // Before a kernel thread's block is freed.
 void observe_thread_gone(KThread* t);
 

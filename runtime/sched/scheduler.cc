@@ -456,6 +456,7 @@ void attend() {
     if (!this_thread()->latched.load(std::memory_order_relaxed)) return;
     g_hooks.drain_signals();
     worker_attend();
+    observe_attend();
 }
 
 // The first worker's is part of the image, without a call and a mapping of its own; aligned here, because an alignment in the

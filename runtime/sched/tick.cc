@@ -6,9 +6,11 @@
 
 namespace ocrun {
 
+u64 g_tick_max_ns;
+
 namespace {
 
-u64 g_min_ns, g_max_ns;  // 0: no preemption
+u64 g_min_ns;
 
 void set(KThread* t, u64 ns) {
     if (t->tick_ns.load(std::memory_order_relaxed) == ns) return;
@@ -31,15 +33,15 @@ void set(KThread* t, u64 ns) {
 void tick_init(bool preempt, u64 min_ns, u64 max_ns) {
     constexpr u64 kDefaultNs = 1000000, kMostNs = 999999999;  // a period below a second fits tv_nsec
     if (!preempt) return;
-    g_max_ns = max_ns ? max_ns : kDefaultNs;
-    if (g_max_ns > kMostNs) g_max_ns = kMostNs;
-    g_min_ns = min_ns && min_ns < g_max_ns ? min_ns : g_max_ns;
+    g_tick_max_ns = max_ns ? max_ns : kDefaultNs;
+    if (g_tick_max_ns > kMostNs) g_tick_max_ns = kMostNs;
+    g_min_ns = min_ns && min_ns < g_tick_max_ns ? min_ns : g_tick_max_ns;
 }
 
 void tick_want(bool queued) {
     KThread* t = this_thread();
-    if (!g_max_ns || t->tick_ns.load(std::memory_order_relaxed)) return;
-    set(t, queued ? g_min_ns : g_max_ns);
+    if (!g_tick_max_ns || t->tick_ns.load(std::memory_order_relaxed)) return;
+    set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
 void tick_adapt(bool queued, bool somebody_idle) {
@@ -51,7 +53,7 @@ void tick_adapt(bool queued, bool somebody_idle) {
     else if (somebody_idle)
         set(t, 0);
     else
-        set(t, now * 2 < g_max_ns ? now * 2 : g_max_ns);
+        set(t, now * 2 < g_tick_max_ns ? now * 2 : g_tick_max_ns);
 }
 
 void tick_stop() {

@@ -15,6 +15,7 @@ namespace ocrun {
 // signal/signals.h names these kInternalSignal and kInternalTick.
 inline constexpr int kTickSignal = 64, kTickValue = 0x0c720001;
 
+extern u64 g_tick_max_ns;  // 0: no preemption
 void tick_init(bool preempt, u64 min_ns, u64 max_ns);
 // All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on.
 void tick_want(bool queued);

@@ -7,6 +7,8 @@
 #include "runtime/context/coroutine.h"
 #include "seccomp/trap.h"
 
+struct oc_record;  // bpf/events.h
+
 namespace ocrun {
 
 // monitor: sched/monitor.h. Helpers are threads that never run guest code.
@@ -47,7 +49,7 @@ struct KThread : TrapThread {
     std::atomic<u64> tick_ns;       // period of the running tick, 0: none (sched/tick.h)
     u32 ticks;                      // how many came; written in the handler
     u64 switched_in_tsc;
-    struct oc_record* record;  // sched/observe.cc
+    oc_record* record;  // sched/observe.cc
     size_t record_bytes;
     u32 record_generation;
     bool record_refused;

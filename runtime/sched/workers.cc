@@ -9,6 +9,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/observe.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/tick.h"
 #include "runtime/sched/workers_internal.h"
@@ -285,6 +286,8 @@ bool worker_retake(KThread* t) {
     if (t->retaken.exchange(true, std::memory_order_seq_cst)) return false;
     t->slot->retaken = 1;
     g_active.fetch_sub(1, std::memory_order_seq_cst);
+    t->slot->handovers++;
+    if (Coroutine* c = static_cast<Coroutine*>(t->current)) observe_kblock(c);
     return true;
 }
 

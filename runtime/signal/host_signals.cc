@@ -169,6 +169,16 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
                 return;
             }
             // A signal that the request let through (SIGSEGV by kill ...) wants what any latched signal wants.
+        } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalObserve) {
+            // An agent of BPF: attended to where no lock is held (sched/mirror.h), by a worker.
+            if (t->helper()) {
+                forward(*info);
+                return;
+            }
+            if (t->kind == ThreadKind::direct) return;
+        } else if (info->si_code == SI_KERNEL) {
+            // Sent by a BPF program: the tick on this CPU, or a word to the monitor.
+            if (t->kind == ThreadKind::worker) t->need_resched.store(true, std::memory_order_relaxed);
         } else if (info->si_code == SI_TKILL && g_multi && t->kind != ThreadKind::direct &&
                    info->si_pid == int(sys(__NR_getpid))) {
             // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.

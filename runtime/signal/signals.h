@@ -31,7 +31,7 @@ inline constexpr int kFirstRealtime = 32;  // the kernel's SIGRTMIN; libcs keep 
 inline constexpr u64 signal_bit(int sig) { return 1ul << (sig - 1); }
 // Ticks, kicks of helper threads and requests from outside; recognised by its siginfo, else it is the guest's.
 inline constexpr int kInternalSignal = 64;
-inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002;
+inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002, kInternalObserve = 0x0c720003;
 
 static_assert(kInternalSignal == kTickSignal && kInternalTick == kTickValue);
 

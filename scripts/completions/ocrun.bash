@@ -23,7 +23,7 @@ _ocrun() {
                         mapfile -t COMPREPLY < <(compgen -f -X '!*.json' -- "$word"; compgen -d -- "$word")
                     fi
                     return ;;
-                dump | ps | top | stacks | stat | trace | flame | watch)
+                dump | ps | top | stacks | stat | trace | flame | watch | bpf)
                     mapfile -t COMPREPLY < <(compgen -W "--help $(cd /proc && echo [0-9]*)" -- "$word")
                     return ;;
             esac
@@ -42,11 +42,11 @@ _ocrun() {
         --io-backend) mapfile -t COMPREPLY < <(compgen -W 'auto io_uring epoll' -- "$word"); return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-c --config -w --workers --io-backend --no-rewrite --help --version --' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '-c --config -w --workers --io-backend --no-rewrite --bpf --help --version --' -- "$word")
         return
     fi
     local commands=''
-    ((COMP_CWORD == 1)) && commands='check dump ps top stacks stat trace flame watch'
+    ((COMP_CWORD == 1)) && commands='check dump ps top stacks stat trace flame watch bpf'
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word"; compgen -c -- "$word"; compgen -f -- "$word")
 }
 complete -o filenames -F _ocrun ocrun

@@ -72,6 +72,10 @@ def views_of_a_waiting_program():
 
 
 def recorded_commands():
+    def directories():
+        return {f"{p}/{f}" for p in ("/dev/shm", "/tmp") for f in os.listdir(p) if re.fullmatch(r"ocrun-[A-Za-z0-9]{6}", f)}
+
+    before = directories()
     done = ocrun("stat", "--", "/bin/sh", "-c", "echo hello; exit 7")
     check("stat -- COMMAND keeps output and status", done.stdout == "hello\n" and done.returncode == 7, done.stdout + done.stderr)
     check("stat -- COMMAND counts", re.search(r" 1 +write$", done.stderr, re.M) and "dropped 0" in done.stderr, done.stderr)
@@ -81,7 +85,7 @@ def recorded_commands():
     problems, kinds = trace_problems(file)
     check("the trace is sound trace-event JSON", not problems, problems[:5])
     check("the trace has slices, wakes and names", all(kinds.get(k, 0) > 10 for k in "XsfM"), kinds)
-    left = [p for p in ("/dev/shm", "/tmp") for f in os.listdir(p) if re.fullmatch(r"ocrun-[A-Za-z0-9]{6}", f)]
+    left = directories() - before
     check("records are removed", not left, left)
 
 
@@ -139,6 +143,64 @@ def watched_programs():
         server.stop()
 
 
+def stacks_of_programs():
+    """names where threads wait, in programs that nobody built for this"""
+    def waiting(title, command, *functions):
+        if not shutil.which(command[0]):
+            return suite.skip(f"stacks of {title}", f"no {command[0]}")
+        server = start(command, ("-w", "2"))
+        try:
+            text = ""
+
+            def named():
+                nonlocal text
+                done = ocrun("stacks", server.pid)
+                text = done.stdout + done.stderr
+                return all(f in text for f in functions) and "0 could not be caught" in text
+
+            check(f"stacks name where threads of {title} wait", wait_until(named), text[:3000])
+        finally:
+            server.stop(2)
+
+    code = "import threading\nl=threading.Lock(); l.acquire()\nt=threading.Thread(target=l.acquire, daemon=True); t.start()\nimport time; time.sleep(60)"
+    waiting("python3", ["python3", "-c", code], "PyThread_acquire_lock_timed", "start_thread")
+    waiting("redis", ["redis-server", "--port", "0", "--unixsocket", suite.directory + "/redis.sock", "--save", "", "--dir", suite.directory], "pthread_cond_wait", "aeMain")
+    if shutil.which("go"):
+        source = Path(suite.directory) / "wait.go"
+        source.write_text('package main\nimport "time"\nfunc main() { time.Sleep(time.Minute) }\n')
+        built = subprocess.run(["go", "build", "-o", source.with_suffix(""), source], capture_output=True, text=True, timeout=300,
+                               env={**os.environ, "HOME": suite.directory, "GOFLAGS": "-mod=mod", "GO111MODULE": "off"})
+        if built.returncode:
+            return check("a Go program is built", False, built.stderr)
+        waiting("Go", [str(source.with_suffix(""))], "runtime.futex", "runtime.schedule")
+
+
+def trace_of_a_server():
+    """1,000 connections, recorded from outside while they are served"""
+    connections = 1000
+    server = start([suite.guest("echo_server")], ("-w", "2"))
+    file = Path(suite.directory) / "echo.json"
+    client = None
+    try:
+        port = server.line().split()[1]
+        recorder = subprocess.Popen([suite.ocrun_file, "trace", "-o", str(file), str(server.pid)], stderr=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        client = Server(suite, [], [suite.guest("echo_load"), port, str(connections), "64", "-3"], stdin=subprocess.DEVNULL)
+        check("the recorded server takes all connections", client.line(60) == f"connected {connections}")
+        result = client.line(60)
+        check("the recorded server answers everything", result.endswith(" errors 0"), result)
+        recorder.send_signal(2)
+        said = recorder.communicate(timeout=120)[1]
+        problems, kinds = trace_problems(file)
+        check("the trace of a server is sound", not problems, problems[:5])
+        check("it has every connection's thread and its calls", kinds.get("X", 0) > 6 * connections and kinds.get("M", 0) > connections, (kinds, said))
+        check("it says what was lost", re.search(r"dropped \d+", said), said)
+    finally:
+        if client:
+            client.stop()
+        server.stop()
+
+
 def refused():
     done = ocrun("ps", "1")
     check("a process that does not run under ocrun is refused", done.returncode == 125 and "ocrun: process 1" in done.stderr, done.stderr)
@@ -164,11 +226,266 @@ def refused():
         mine.stop()
 
 
+# ---- BPF -----------------------------------------------------------------------------------------------------------
+
+PINS = Path("/sys/fs/bpf/ocrun")
+NATIVE_SLEEP = {"version": 1, "syscalls": {"nanosleep": "native"}}
+
+
+def unusable():
+    """why BPF cannot be used here, or ''"""
+    done = ocrun("bpf", "--probe")
+    if done.returncode == 0:
+        return ""
+    return done.stdout.strip() or done.stderr.strip() or "no answer"
+
+
+def bpftool(*arguments):
+    done = subprocess.run(["bpftool", "-j", *map(str, arguments)], capture_output=True, text=True, timeout=30)
+    return json.loads(done.stdout or "null")
+
+
+def ours():
+    """ids of programs and maps that look like ours"""
+    programs = {p["id"] for p in bpftool("prog", "list") if p.get("name", "").startswith("oc_")}
+    maps = {m["id"] for m in bpftool("map", "list") if m.get("name") in ("workers", "coros", "hist_kblock", "tids")}
+    links = {l["id"] for l in bpftool("link", "list") if l.get("prog_id") in programs}
+    return programs, maps, links
+
+
+def values(pid, name):
+    """a pinned map as a user reads it: bpftool map dump, the values with their BTF names"""
+    return [(row["formatted"]["key"], row["formatted"]["value"]) for row in bpftool("map", "dump", "pinned", PINS / str(pid) / name)]
+
+
+def rows(pid):
+    return {v["id"]: v for key, v in values(pid, "coros") if v["id"]}
+
+
+def wait_until(condition, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class Agent:
+    def __init__(self, pid, *options):
+        self.process = subprocess.Popen([suite.ocrun_file, "bpf", *options, str(pid)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.line = self.process.stdout.readline()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(15)
+
+
+def exact_counts(count):
+    """a guest with exactly `count` switches, through bpftool and bpftrace"""
+    server = start([suite.guest("observed"), "switch", str(count)], ("-w", "1", "-c", policy("steady.json", STEADY)))
+    tracer = None
+    try:
+        a, b = map(int, server.line().split()[1:])
+        agent = Agent(server.pid, "--print")
+        check("bpf attaches to a running process", "BPF is on" in agent.line, agent.line)
+        check("the pins are there", sorted(os.listdir(PINS / str(server.pid))) == ["coros", "dropped", "hist_kblock", "meta", "top", "workers"])
+        check("other users cannot look at the pins", oct(os.stat(PINS / str(server.pid)).st_mode & 0o777) == "0o700")
+        if shutil.which("bpftrace"):
+            script = f"usdt:{suite.ocrun_file}:ocrun:co_switch /arg1 == {a} || arg1 == {b}/ {{ @hits[arg1] = count(); }}"
+            tracer = subprocess.Popen(["bpftrace", "-p", str(server.pid), "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            attached = tracer.stdout.readline()
+            if "RLIMIT_MEMLOCK" in attached:  # it cannot raise the limit and goes on all the same
+                attached = tracer.stdout.readline()
+            check("bpftrace attaches to the probe", "Attaching 1 probe" in attached, attached)
+            time.sleep(2)  # it says so before it has
+        # a buffer that nobody used yet has two pages
+        size = Path("/sys/kernel/tracing/buffer_size_kb")
+        if int(size.read_text().split()[0]) < 2048:
+            size.write_text("2048")
+        lines_file = Path(suite.directory) / "tracelog"
+        with open(lines_file, "w") as out:  # a pipe that nobody empties would hold it up
+            log = subprocess.Popen(["stdbuf", "-oL", "bpftool", "prog", "tracelog"], stdout=out)
+        time.sleep(0.3)
+        before = rows(server.pid)
+        tell(server)
+        check("the guest goes on", server.line() == "done")
+        time.sleep(0.5)
+        after = rows(server.pid)
+        done = [after[t]["switches"] - before[t]["switches"] for t in (a, b)]
+        check("map dump: switches are exactly those forced", done == [count, count], done)
+        check("map dump: states and calls by name", after[a]["state"] == "PARKED" and after[a]["call"] == "futex" and after[a]["waits_for"] == "futex",
+              after[a])
+        index = [key for key, v in values(server.pid, "coros") if v["id"] == a][0]
+        found = bpftool("map", "lookup", "pinned", PINS / str(server.pid) / "coros", "key", *index.to_bytes(4, "little"))
+        check("map lookup of one row", found["formatted"]["value"]["switches"] == after[a]["switches"], found)
+        worker = values(server.pid, "workers")[0][1]
+        check("the worker's row", worker["tid"] == server.pid and worker["switches"] >= 2 * count, worker)
+        lost = dict(values(server.pid, "dropped"))
+        check("dropped is zero", set(lost.values()) == {0} and "rows_wanting" in lost, lost)
+        names = {p.get("name") for p in bpftool("prog", "show")}
+        check("prog show names the programs", {"oc_sched_switch", "oc_top", "oc_print_switch"} <= names, names)
+        check("link show shows the tracing link", any(l.get("type") in ("tracing", "raw_tracepoint") and l.get("prog_id") in ours()[0] for l in bpftool("link", "show")), bpftool("link", "show"))
+        table = (PINS / str(server.pid) / "top").read_text()
+        check("the iterator prints a table", table.split()[0] == "id" and all(re.search(rf"^ *{t} observed .*parked", table, re.M) for t in (a, b)), table)
+        def printed_lines():
+            lines = lines_file.read_text()
+            return [len(re.findall(rf"ocrun switch \d+ -> {t} worker", lines)) for t in (a, b)]
+
+        wait_until(lambda: printed_lines() == [count, count], 10)
+        log.terminate()
+        log.wait(20)
+        printed = printed_lines()
+        check("prog tracelog has a line for each switch", printed == [count, count], printed)
+        if tracer:
+            tracer.send_signal(2)
+            hits = tracer.communicate(timeout=20)[0]
+            got = [int(m) for t in (a, b) for m in re.findall(rf"@hits\[{t}\]: (\d+)", hits)]
+            check("bpftrace counts the same hits of the probe", got == [count, count], hits)
+        else:
+            suite.skip("bpftrace", "not installed")
+        agent.stop()
+        check("when the agent ends the pins go", not (PINS / str(server.pid)).exists())
+        tell(server)
+    finally:
+        if tracer and tracer.poll() is None:
+            tracer.kill()
+        status = server.stop()
+    check("the observed guest ends as ever", status == 0, status)
+
+
+def blocked_worker():
+    server = start([suite.guest("observed"), "block", "300"], ("-w", "1", "--bpf", "-c", policy("native.json", NATIVE_SLEEP)))
+    try:
+        server.line()
+        check("--bpf attaches", wait_until(lambda: (PINS / str(server.pid) / "coros").exists() and len(rows(server.pid)) == 2))
+        time.sleep(0.3)
+        tell(server)
+        worked = int(server.line().split()[1])
+        check("the others go on while a worker is blocked", worked > 0, worked)
+        counts = {key: v for key, v in values(server.pid, "hist_kblock")}
+        # the runtime makes the guest's nanosleep with an absolute end, so that ticks do not prolong it
+        sleeps = [v for key, v in counts.items() if key in ("nanosleep", "clock_nanosleep")]
+        check("the kernel counts the block under its system call", len(sleeps) == 1 and sleeps[0]["blocks"] >= 1, counts)
+        check("and its time", sleeps and sleeps[0]["ns"] >= 250_000_000, counts)
+        blocked = [w for key, w in values(server.pid, "workers") if w["kblocks"]]
+        check("the worker's row shows it", blocked and any("nanosleep" in w["kcall"] for w in blocked), blocked)
+        tell(server)
+    finally:
+        status = server.stop()
+    check("the blocked guest ends as ever", status == 0, status)
+
+
+def stuck_worker():
+    """a block that nobody could expect: the queue goes on the kernel's word"""
+    server = start([suite.guest("observed"), "stuck", "300"], ("-w", "1", "--bpf"))
+    try:
+        server.line()
+        check("--bpf attaches to three threads", wait_until(lambda: (PINS / str(server.pid) / "coros").exists() and len(rows(server.pid)) == 3))
+        time.sleep(0.3)
+        tell(server)
+        worked = int(server.line().split()[1])
+        check("the others go on while a worker is stuck", worked > 0, worked)
+        counts = dict(values(server.pid, "hist_kblock"))
+        check("the kernel counts it under the right system call", counts.get("uname", {}).get("blocks", 0) >= 1, counts)
+        slots = [w for key, w in values(server.pid, "workers") if w["kblocks"]]
+        check("the queue was handed over on the kernel's word", sum(w["handovers_told"] for w in slots) >= 1, slots)
+        tell(server)
+    finally:
+        status = server.stop()
+    check("the stuck guest ends as ever", status == 0, status)
+
+
+def lifecycle():
+    clean = ours()
+
+    def all_gone(title):
+        check(title, wait_until(lambda: all(now <= before for now, before in zip(ours(), clean)) and not PINS.exists(), 30), (ours(), clean, list(PINS.glob("*/*"))[:9]))
+
+    def attached(server):
+        return wait_until(lambda: (PINS / str(server.pid) / "coros").exists() and len(rows(server.pid)) >= 2)
+
+    spin = [suite.guest("observed"), "switch", "10"]
+    all_gone("nothing is left of the tests before")
+    several = [start(spin, ("-w", "2", "--bpf")) for _ in range(3)]
+    for s in several:
+        s.line()
+    check("several ocruns at once have maps of their own", all(attached(s) for s in several))
+    several[0].stop()
+    os.kill(several[1].pid, 9)
+    several[1].process.wait()
+    check("only those of the others stay", wait_until(lambda: os.listdir(PINS) == [str(several[2].pid)]), os.listdir(PINS))
+    several[2].stop()
+    all_gone("nothing stays after exit and kill -9")
+
+    server = start(spin, ("-w", "1"))
+    server.line()
+    agent = Agent(server.pid)
+    children = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
+    os.kill(int(children[0]), 9)
+    agent.process.wait(15)
+    check("a killed agent leaves no pins", not PINS.exists(), list(PINS.glob("*")))
+    agent = Agent(server.pid)
+    check("another agent may follow", "BPF is on" in agent.line, agent.line)
+    again = ocrun("bpf", server.pid)
+    check("a second agent at the same time is refused", again.returncode == 125 and "has BPF already" in again.stderr, again.stderr)
+    server.stop()
+    agent.process.wait(15)
+    all_gone("nothing stays when the process ends under its agent")
+
+    # a tree: a shell that forks and executes; the guest sees no child that it did not make
+    server = start(["/bin/bash", "-c", "read line; (sleep 1; exit 3) & wait $!; echo status $?; wait; echo $(ps -o pid= --ppid $$ | wc -l); exec "
+                    + " ".join(spin)], ("-w", "1", "--bpf"))
+    wait_until(lambda: (PINS / str(server.pid)).exists())
+    tell(server)
+    check("children are waited for as ever", server.line() == "status 3")
+    check("the agent is no child of the guest", server.line() in ("1", "2"))
+    server.line()
+    check("after exec the new image has the maps", attached(server))
+    server.stop()
+    all_gone("nothing stays of a process tree")
+
+    fork_code = "import os,threading,time\nt=threading.Thread(target=time.sleep,args=(2,))\nt.start()\ntime.sleep(.5)\np=os.fork()\nif p==0:\n  os._exit(7)\nprint(os.waitpid(p,0)[1]>>8,flush=True)\nt.join()"
+    server = start(["python3", "-c", fork_code], ("-w", "2", "--bpf"))
+    check("a process with maps forks as ever", server.line() == "7")
+    server.stop()
+    all_gone("nothing stays after a fork")
+
+
+def without_rights():
+    if os.geteuid() or not shutil.which("setpriv"):
+        return suite.skip("bpf without rights", "needs root and setpriv")
+    as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+    done = subprocess.run(as_user + [suite.ocrun_file, "--bpf", "/bin/echo", "hello"], capture_output=True, text=True, timeout=30, cwd="/")
+    check("without rights the program runs, one line says that BPF is off",
+          done.stdout == "hello\n" and done.returncode == 0 and done.stderr.count("\n") == 1 and "BPF is off" in done.stderr, done.stderr)
+
+
+def bpf_tests():
+    why = unusable()
+    if why or not shutil.which("bpftool"):
+        why = why or "no bpftool"
+        if os.environ.get("OCRUN_REQUIRE_BPF") == "1":
+            return suite.fail("BPF", suite.config, f"OCRUN_REQUIRE_BPF is set, but: {why}")
+        print(f"SKIP: {why}")
+        return suite.skip("BPF", why)
+    exact_counts(100 if short else 1000)
+    if short:
+        return
+    blocked_worker()
+    stuck_worker()
+    lifecycle()
+    without_rights()
+
+
 if suite.options.native:
     suite.end()
 views_of_a_waiting_program()
 recorded_commands()
 if not short:
     watched_programs()
+    stacks_of_programs()
+    trace_of_a_server()
     refused()
+bpf_tests()
 suite.end()

@@ -6,13 +6,19 @@
 // observed spin MS     a thread computes for so long without a system call while another one is ready all the time
 // observed block MS    a thread sleeps in the kernel for so long (a policy makes nanosleep native) while another one works; says
 //                      how often that one ran meanwhile
+// observed stuck MS    a thread is stuck in uname(2) for so long, in a page fault inside the kernel that a userfaultfd answers, while
+//                      another one works; says also after how long that one went on
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,8 +109,10 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 static atomic_long worked;
+static double stuck_since, worked_since;  // the first step of work() after the other thread got stuck
 static void* work(void* unused) {
     while (!atomic_load(&over)) {
+        if (atomic_load(&finished) && worked_since == 0) worked_since = now();
         atomic_fetch_add(&worked, 1);
         sched_yield();
     }
@@ -124,6 +132,40 @@ static int spin(double seconds) {
     atomic_store(&over, 1);
     pthread_join(other, NULL);
     printf("done\n");
+    return 0;
+}
+static char* page;
+static long page_bytes;
+static int uffd;
+static void* answer_later(void* seconds) {
+    struct timespec t = {0, (long)(*(double*)seconds * 1e9)};
+    while (!atomic_load(&finished)) sched_yield();
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    struct uffdio_zeropage zero = {.range = {(unsigned long)page, (unsigned long)page_bytes}};
+    ioctl(uffd, UFFDIO_ZEROPAGE, &zero);
+    return NULL;
+}
+static int stuck(double seconds) {
+    struct uffdio_api api = {.api = UFFD_API};
+    page_bytes = sysconf(_SC_PAGESIZE);
+    page = mmap(NULL, (size_t)page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register area = {.range = {(unsigned long)page, (unsigned long)page_bytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &area)) return 3;
+    pthread_t other, answers;
+    pthread_create(&other, NULL, work, NULL);
+    pthread_create(&answers, NULL, answer_later, &seconds);
+    while (!atomic_load(&worked)) sched_yield();
+    printf("armed\n");
+    wait_for_line();
+    long before = atomic_load(&worked);
+    stuck_since = now();
+    atomic_store(&finished, 1);
+    syscall(SYS_uname, page);
+    printf("worked %ld after %.0f us\n", atomic_load(&worked) - before, (worked_since - stuck_since) * 1e6);
+    wait_for_line();
+    atomic_store(&over, 1);
+    pthread_join(other, NULL);
     return 0;
 }
 static int block(double seconds) {
@@ -149,6 +191,7 @@ int main(int argc, char** argv) {
     rounds = atol(argv[2]);
     if (!strcmp(argv[1], "switch")) return switches();
     if (!strcmp(argv[1], "spin")) return spin(atof(argv[2]) / 1e3);
+    if (!strcmp(argv[1], "stuck")) return stuck(atof(argv[2]) / 1e3);
     if (!strcmp(argv[1], "block")) return block(atof(argv[2]) / 1e3);
     return 2;
 }
