@@ -255,7 +255,11 @@ def ours():
 
 def values(pid, name):
     """a pinned map as a user reads it: bpftool map dump, the values with their BTF names"""
-    return [(row["formatted"]["key"], row["formatted"]["value"]) for row in bpftool("map", "dump", "pinned", PINS / str(pid) / name)]
+    dumped = bpftool("map", "dump", "pinned", PINS / str(pid) / name)
+    if not isinstance(dumped, list):  # {"error": …}: the pin is gone
+        print(f"bpftool map dump of {name} of process {pid}: {dumped}")
+        return []
+    return [(row["formatted"]["key"], row["formatted"]["value"]) for row in dumped]
 
 
 def rows(pid):
