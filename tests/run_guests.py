@@ -16,6 +16,7 @@ leading lines `// TEST: key=value …` (a value with blanks is written in double
   native-differs=WHY  output may differ from the native one; both must still end with `status`
   needs=A,B           root; or a feature of ocrun (see FEATURES): the guest is skipped where it is missing
   restart=skip        in api/ and examples/: not started natively to restart itself under ocrun (oc_init)
+  configs=A,B         only in these configurations, unless all were asked for (a guest that takes seconds)
   serial=yes          not beside other guests (it measures the machine)
   link=, std=, libs=  how it is built (tests/guests/CMakeLists.txt)
 
@@ -164,6 +165,8 @@ def test(guest, options, tally):
     timeout = float(guest.keys.get("timeout", DEFAULT_TIMEOUT)) * options.slower
     command = [str(program)] + shlex.split(guest.keys.get("args", ""))
     configs = [] if options.native else options.configs
+    if "configs" in guest.keys and configs != [c for c in CONFIGS]:
+        configs = [c for c in configs if c in guest.keys["configs"].split(",")]
     if not program.exists():
         for config in ["native"] + configs:
             tally.report("skip" if guest.link == "musl" else "fail", guest.title, config, "not built")

@@ -1,4 +1,4 @@
-// TEST: native=skip timeout=100 link=dynamic,musl
+// TEST: native=skip timeout=100 link=dynamic,musl configs=w2
 // More threads than the kernel has mappings for wait at once; each has an id of its own, above the kernel's and below 2^30;
 // all are woken, leave in no order, and their stacks serve again.
 #include "../check.h"
