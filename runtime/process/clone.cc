@@ -16,6 +16,7 @@
 #include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
+#include "seccomp/rewrite/rewrite.h"
 
 #include <sys/mman.h>
 
@@ -59,6 +60,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (!g_multi) {
         signals_enter_multi(parent);
         cpu_clock_enter_multi(parent);
+        rewrite_expect_threads();
         monitor_start();
     }
     copy_identity(c, parent);

@@ -283,6 +283,10 @@ void rewrite_init(const RewriteHooks& hooks, bool enabled) {
     g_enabled = enabled;
 }
 
+void rewrite_expect_threads() {
+    if (g_enabled) sys(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
 void rewrite_saw_trap(u64 site, u32 number) {
     if (!g_enabled) return;
     Site* s = find_site(site);

@@ -19,6 +19,9 @@ struct RewriteHooks {
 
 // Once, at start-up. Without it (or with enabled false) every call traps.
 void rewrite_init(const RewriteHooks& hooks, bool enabled);
+// Before the process gets its second kernel thread: what has to be registered with the kernel costs nothing as yet, and tens of
+// milliseconds (an RCU grace period) later.
+void rewrite_expect_threads();
 // A trapped system call at `site` (the address of the instruction). May rewrite it. No lock of the runtime held.
 void rewrite_saw_trap(u64 site, u32 number);
 // From now on stubs go to the kernel's trap again (the guest sets GS itself, which stubs count on). Not undone.
