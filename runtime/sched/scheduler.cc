@@ -623,8 +623,10 @@ bool preempted(Coroutine* c, bool ticked) {
             return false;
         }
     }
-    // Who idles looks after timers and descriptors from now on.
-    bool relieved = somebody_idle();
+    // Who waits in epoll looks after timers and descriptors from now on. One that sleeps on its futex does not: it has to get up
+    // and become the one that does; until then this worker goes on looking.
+    bool relieved = idle_poller() != nullptr;
+    if (!relieved && sleeper_exists()) sleeper_wake();
     if (relieved && !queued) poller_check_timers();
     tick_adapt(queued, relieved || registry().size() < 2);
     // Somebody idle may take what waits here; if all are busy this one makes room.
