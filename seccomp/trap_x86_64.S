@@ -42,6 +42,23 @@ oc_stub_entry:
     mov %rax, %rdi
     jmp oc_resume_guest
 
+# Everything of the context at rdi but rcx, rsp and rdi itself.
+.macro load_registers
+    mov 0(%rdi), %r8
+    mov 8(%rdi), %r9
+    mov 16(%rdi), %r10
+    mov 24(%rdi), %r11
+    mov 32(%rdi), %r12
+    mov 40(%rdi), %r13
+    mov 48(%rdi), %r14
+    mov 56(%rdi), %r15
+    mov 72(%rdi), %rsi
+    mov 80(%rdi), %rbp
+    mov 88(%rdi), %rbx
+    mov 96(%rdi), %rdx
+    mov 104(%rdi), %rax
+.endm
+
 # void oc_resume_guest(GuestContext* rdi)
     .globl oc_resume_guest, oc_exit_begin, oc_exit_end, oc_exit_again
     .balign 64
@@ -74,19 +91,7 @@ oc_exit_begin:
     mov %dl, %al
     add $0x7f, %al                      # OF
     sahf                                # SF ZF AF PF CF
-    mov 0(%rdi), %r8
-    mov 8(%rdi), %r9
-    mov 16(%rdi), %r10
-    mov 24(%rdi), %r11
-    mov 32(%rdi), %r12
-    mov 40(%rdi), %r13
-    mov 48(%rdi), %r14
-    mov 56(%rdi), %r15
-    mov 72(%rdi), %rsi
-    mov 80(%rdi), %rbp
-    mov 88(%rdi), %rbx
-    mov 96(%rdi), %rdx
-    mov 104(%rdi), %rax
+    load_registers
     mov 120(%rdi), %rsp
     mov 64(%rdi), %rdi
     jmp *%rcx
@@ -94,19 +99,7 @@ oc_exit_begin:
     test %rax, %rax
     jz 3f
     wrgsbase %rax
-3:  mov 0(%rdi), %r8
-    mov 8(%rdi), %r9
-    mov 16(%rdi), %r10
-    mov 24(%rdi), %r11
-    mov 32(%rdi), %r12
-    mov 40(%rdi), %r13
-    mov 48(%rdi), %r14
-    mov 56(%rdi), %r15
-    mov 72(%rdi), %rsi
-    mov 80(%rdi), %rbp
-    mov 88(%rdi), %rbx
-    mov 96(%rdi), %rdx
-    mov 104(%rdi), %rax
+3:  load_registers
     mov 112(%rdi), %rcx
     lea 184(%rdi), %rsp                 # the iretq frame; handlers run on the alt stack, nothing is pushed here
     mov 64(%rdi), %rdi

@@ -123,6 +123,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
             if (g_actions[sig].handler > 1) signal_set_action(sig, &dfl, nullptr);
     }
     futex_after_fork();
+    rewrite_after_fork();
     arena_after_fork();
     stack_trims_after_fork();
     readiness_after_fork(q.flags & CLONE_FILES);

@@ -50,8 +50,22 @@ u32 alt_flags(const Coroutine* c, u64 sp) {
     return (on_alt_stack(c, sp) ? SS_ONSTACK : 0) | (c->alt.flags & 0x80000000u);
 }
 
+// The frame shows x87 and SSE state as present always, so that what a handler writes there counts, whether or not it knows of the
+// header (arch/x86/kernel/fpu/signal.c, save_xstate_epilog). x87 state that was not in use is not in the area: its initial one.
+void show_legacy_state(u8* area) {
+    constexpr size_t kMxcsr = 24, kX87Registers = 32, kX87RegisterBytes = 128;
+    u64* features = (u64*)(area + kLegacyBytes);
+    if (!(*features & 1)) {
+        memset(area, 0, kMxcsr);
+        *(u16*)area = 0x37f;
+        memset(area + kX87Registers, 0, kX87RegisterBytes);
+    }
+    *features |= 3;
+}
+
 bool push_xstate(Coroutine* c, u64 at) {
     size_t n = xsave_exact_bytes();
+    show_legacy_state(c->xsave);
     struct {
         u32 magic1, extended_size;
         u64 xfeatures;

@@ -159,7 +159,7 @@ long do_read(Call& call, Transfer& t) {
         long r = pipe && pipe_has_bytes(pipe) && is_plain(t) ? plain_read(w.fd(), t, pipe)
                  : w.known_empty()                           ? -EAGAIN
                                                              : try_read(w.fd(), t, kind);
-        w.tried(r == -EAGAIN);
+        if (r != -EAGAIN) w.succeeded();
         if (r > 0) {
             if (pipe) pipe_took(pipe, u64(r));
             if (u64(r) == t.v.total()) return r;

@@ -85,6 +85,13 @@ void note_options_changed() { __atomic_fetch_add(&tree_shared()->options_changed
 
 namespace {
 
+// A policy may leave these calls to the kernel: then nobody counts.
+bool options_are_counted() {
+    for (u32 nr : {__NR_fcntl, __NR_ioctl, __NR_setsockopt})
+        if (g_policy->rules[nr].action == Action::native) return false;
+    return true;
+}
+
 u32 options_changed() { return __atomic_load_n(&tree_shared()->options_changed, __ATOMIC_ACQUIRE); }
 
 }  // namespace
@@ -95,7 +102,7 @@ void IoWait::look() {
     FdKind kind = fd_kind(fd_, true);
     FdFact timeout = timeout_option_ == SO_RCVTIMEO ? FdFact::no_receive_timeout : FdFact::no_send_timeout;
     // Sockets are rarely shared with programs outside of the tree, whose changes nobody counts; pipes and ttys often are.
-    bool counted = kind == FdKind::stream || kind == FdKind::unix_stream;
+    bool counted = (kind == FdKind::stream || kind == FdKind::unix_stream) && options_are_counted();
     u32 changes = options_changed(), sequence = fd_sequence(fd_);
     if (counted && fd_fact(fd_, FdFact::blocking, changes) && fd_fact(fd_, timeout, changes)) {
         socket_ = true;
@@ -142,6 +149,7 @@ bool IoWait::error_waits() const {
 long IoWait::block() {
     look();
     if (nonblocking_) return kNonBlocking;
+    fd_note_try(fd_, true);
     if (timed_out_) return -EAGAIN;
     if (signal_pending(call_.c)) return interrupted();
     IoWait** list = &g_waiting[unsigned(fd_) % kWaitLists];

@@ -50,10 +50,9 @@ public:
         yielded_ = fd_mostly_waits(fd_);
         if (yielded_) yield_now(call_.c);
     }
-    // After a try; a success that others were given time for says nothing.
-    void tried(bool would_block) {
-        if (would_block || !yielded_) fd_note_try(fd_, would_block);
-        yielded_ = true;
+    // A try was no futile one. A success after others were given time, or after a wait, says nothing.
+    void succeeded() {
+        if (!yielded_ && !looked_) fd_note_try(fd_, false);
     }
     FdKind kind() { return fd_kind(fd_, true); }
     // A try would block for sure (fd_emptied), and so would the call.

@@ -223,7 +223,7 @@ long h_recvfrom(Call& call) {
         bool empty = !done && w.known_empty();
         long r = empty ? -EAGAIN
                        : sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
-        w.tried(r == -EAGAIN);
+        if (r != -EAGAIN) w.succeeded();
         if (r == -EAGAIN) {
             r = w.block();
             if (r == 0) {

@@ -354,6 +354,8 @@ u64 rewrite_punned_copy(u64 rip) {
     return 0;
 }
 
+void rewrite_after_fork() { g_lock.reset(); }
+
 RewriteCounts rewrite_counts() { return g_counts; }
 
 }  // namespace ocrun

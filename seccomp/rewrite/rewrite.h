@@ -32,6 +32,9 @@ u64 rewrite_guest_rip(u64 rip);
 // The address of an instruction whose first byte a jump turned into kTrapByte -> its copy in the stub; 0: it is none.
 u64 rewrite_punned_copy(u64 rip);
 
+// In the child of a fork: who was about to write code is not there.
+void rewrite_after_fork();
+
 struct RewriteCounts {
     u64 rewritten, refused, windows;
 };
