@@ -34,11 +34,23 @@ table_common:
     cmpq $0, 248(%rdi)                  # GuestContext.gs_base: a guest with a GS of its own
     jne table_own_gs
 1:  movb $0, 264(%rdi)                  # GuestContext.xstate_live: a callee need not keep the extended state
+    stmxcsr 268(%rdi)                   # but for the control words (GuestContext.table_mxcsr, table_x87_control)
+    fnstcw 272(%rdi)
     mov %rdi, %rbx
     mov 232(%rdi), %rsp                 # GuestContext.runtime_stack
     xor %ebp, %ebp
     call *%r11
     mov %rax, 104(%rbx)
+    stmxcsr 276(%rbx)                   # others may have run here
+    mov 276(%rbx), %ecx
+    cmp 268(%rbx), %ecx
+    je 2f
+    ldmxcsr 268(%rbx)
+2:  fnstcw 276(%rbx)
+    mov 276(%rbx), %cx
+    cmp 272(%rbx), %cx
+    je oc_table_exit_begin
+    fldcw 272(%rbx)
     .globl oc_table_exit_begin, oc_table_exit_end, oc_table_again
 oc_table_exit_begin:                    # from here on the context holds everything: who interrupts goes to oc_table_again
     cmpl $0, %gs:16                     # TrapThread.latched

@@ -10,7 +10,7 @@
 extern "C" char __executable_start, etext;
 // xstate_x86_64.S
 extern "C" ocrun::u32 oc_xstate_save(ocrun::u8* area);
-extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_high;
+extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_high, oc_xstate_keys;
 
 namespace ocrun {
 
@@ -24,8 +24,11 @@ constexpr size_t kLegacyBytes = 512;
 constexpr u32 kDefaultMxcsr = 0x1f80;
 constexpr u16 kDefaultFpuControl = 0x37f;
 
+constexpr u32 kKeysComponent = 9;
+
 size_t g_xsave_bytes, g_xsave_exact_bytes;
 u64 g_xsave_features;
+u32 g_initial_key_rights;  // the kernel's init_pkru, as this program was given it
 
 struct KernelSigaction {
     void (*handler)(int, siginfo_t*, ucontext_t*);
@@ -50,14 +53,43 @@ void choose_plain_moves(CpuFacts* facts) {
     if (!(a & kXgetbv1)) return;
     facts->plain = kSse;
     __cpuid_count(7, 0, a, b, c, d);
+    constexpr u32 kLeaf7Ospke = 1u << 4;
+    if ((c & kLeaf7Ospke) && (g_xsave_features >> kKeysComponent & 1)) {
+        u32 at = 0;
+        __cpuid_count(0xd, kKeysComponent, a, at, c, d);
+        facts->keys = at;
+        facts->plain |= 1u << kKeysComponent;
+    }
     constexpr u32 kWanted = kLeaf7Avx512F | kLeaf7Avx512Bw;
     if ((b & kWanted) != kWanted || (g_xsave_features & kAvx512) != kAvx512) return;
     __cpuid_count(0xd, kMasks, a, facts->masks, c, d);
     __cpuid_count(0xd, kHigh, a, facts->high, c, d);
-    facts->plain = kSse | 1u << kMasks | 1u << kHigh;
+    facts->plain |= 1u << kMasks | 1u << kHigh;
 }
 
 CpuFacts g_facts;
+
+u32 read_key_rights() {
+    u32 rights, high;
+    asm volatile("rdpkru" : "=a"(rights), "=d"(high) : "c"(0));
+    return rights;
+}
+
+void set_key_rights(GuestContext* c, u32 rights) {
+    *(u64*)(c->xsave + g_facts.keys) = rights;
+    *(u64*)(c->xsave + kLegacyBytes) |= 1u << kKeysComponent;
+}
+
+// The kernel's frames, and XSAVE once it was loaded from one, show x87 as in use in programs that never used it. Where all of it is
+// initial it may as well not be, and plain moves do (xstate_x86_64.S).
+void drop_initial_x87(u8* area) {
+    u64* words = (u64*)area;
+    if (*(u16*)area != kDefaultFpuControl || (words[0] >> 16) | words[1] | words[2]) return;
+    constexpr int kFirst = 4, kEnd = 20;
+    u64 any = 0;
+    for (int i = kFirst; i < kEnd; i++) any |= words[i];
+    if (!any) *(u64*)(area + kLegacyBytes) &= ~1ul;
+}
 
 }  // namespace
 
@@ -97,10 +129,13 @@ void save_xstate(GuestContext* c, const ucontext_t* uc) {
     } else {
         memset(c->xsave + kLegacyBytes + 16, 0, 48);  // XRSTOR insists on zero reserved header bytes
     }
+    drop_initial_x87(c->xsave);
 }
 
 void save_live_xstate(GuestContext* c) {
-    trap_thread()->in_use = oc_xstate_save(c->xsave);
+    u32 in_use = oc_xstate_save(c->xsave);
+    if (in_use & 1) drop_initial_x87(c->xsave);
+    trap_thread()->in_use = in_use;
     c->xstate_live = false;
 }
 
@@ -122,6 +157,17 @@ void reset_xstate(GuestContext* c) {
     *(u16*)c->xsave = kDefaultFpuControl;
     *(u32*)(c->xsave + 24) = kDefaultMxcsr;
     *(u64*)(c->xsave + kLegacyBytes) = 2;  // SSE is there, as zeros; what has a clear bit is initial
+    if (g_facts.keys) set_key_rights(c, g_initial_key_rights);
+}
+
+void set_control_words(GuestContext* c, u32 mxcsr, u16 x87_control) {
+    *(u32*)(c->xsave + 24) = mxcsr;
+    *(u16*)c->xsave = x87_control;
+    if (x87_control != kDefaultFpuControl) *(u64*)(c->xsave + kLegacyBytes) |= 1;
+}
+
+void keep_key_rights(GuestContext* c) {
+    if (g_facts.keys) set_key_rights(c, read_key_rights());
 }
 
 extern "C" void oc_on_sigsys(int sig, siginfo_t* info, ucontext_t* uc) {
@@ -169,6 +215,8 @@ long trap_init(const CpuFacts* known) {
     oc_xstate_plain = g_facts.plain;
     oc_xstate_masks = g_facts.masks;
     oc_xstate_high = g_facts.high;
+    oc_xstate_keys = g_facts.keys;
+    if (g_facts.keys) g_initial_key_rights = read_key_rights();
     return 0;
 }
 

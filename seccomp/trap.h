@@ -45,6 +45,10 @@ struct GuestContext {
     u32 trap_arch;      // AUDIT_ARCH_* of the last trap
     u32 trap_nr;        // number of the last trap
     bool xstate_live;   // the extended state is in the CPU, not in xsave: entered by a stub, not switched out since
+    // A call through the function table keeps these of the extended state (table_x86_64.S).
+    u32 table_mxcsr;
+    u16 table_x87_control;
+    u32 table_scratch;
 };
 
 inline constexpr size_t kThreadBlockBytes = 128 * 1024;
@@ -61,11 +65,13 @@ struct TrapThread {
 inline constexpr u32 kNotKnown = ~0u;
 
 // Offsets used by trap_x86_64.S.
-inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264;
+inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264,
+                        kOffTableMxcsr = 268, kOffTableX87 = 272, kOffTableScratch = 276;
 static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext, xsave) == kOffXsave &&
               offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase &&
               offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
-              offsetof(GuestContext, xstate_live) == kOffLive);
+              offsetof(GuestContext, xstate_live) == kOffLive && offsetof(GuestContext, table_mxcsr) == kOffTableMxcsr &&
+              offsetof(GuestContext, table_x87_control) == kOffTableX87 && offsetof(GuestContext, table_scratch) == kOffTableScratch);
 static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16 && offsetof(TrapThread, in_use) == 24);
 static_assert(offsetof(GuestRegs, r12) == 32 && offsetof(GuestRegs, rbp) == 80 && offsetof(GuestRegs, rbx) == 88 &&
               offsetof(GuestRegs, rax) == 104 && offsetof(GuestRegs, rsp) == 120 && offsetof(GuestRegs, rip) == 128);
@@ -91,6 +97,7 @@ struct CpuFacts {
     u32 xsave_bytes;  // XSAVE area for what the kernel enabled, not rounded
     u32 plain;        // components moved by plain moves (xstate_x86_64.S), 0: none
     u32 masks, high;  // where they lie in the area
+    u32 keys;         // where the rights of protection keys lie, 0: the CPU or the kernel has none
 };
 const CpuFacts& cpu_facts();
 
@@ -114,8 +121,13 @@ void save_live_xstate(GuestContext* c);
 [[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
 // Copies the xstate of `from`, the calling context, to `to`.
 void copy_xstate(GuestContext* to, const GuestContext* from);
-// A clean extended state (all components initial, default mxcsr and x87 control word).
+// A clean extended state: all components initial, default mxcsr and x87 control word, the rights of protection keys that the
+// kernel gives to new programs and to signal handlers.
 void reset_xstate(GuestContext* c);
+// Control words other than the initial ones, into a context that reset_xstate made clean.
+void set_control_words(GuestContext* c, u32 mxcsr, u16 x87_control);
+// The present rights of protection keys into a context whose extended state is not live.
+void keep_key_rights(GuestContext* c);
 
 inline u64 read_fs_base() { return __builtin_ia32_rdfsbase64(); }
 inline void write_fs_base(u64 base) { __builtin_ia32_wrfsbase64(base); }

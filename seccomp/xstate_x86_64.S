@@ -1,17 +1,19 @@
 # xstate_x86_64.S - the extended state between CPU and context: plain moves for what ordinary code uses, XSAVE for the rest
 #
-# XRSTOR costs some 100 ns, the moves below a tenth of it. They serve states in which nothing is in use but SSE and, of AVX-512,
-# the mask registers and zmm16-31 (glibc's string functions leave those in use). oc_xstate_plain says which components this
-# CPU's moves may handle. The area has the standard format either way.
+# XSAVE and XRSTOR cost some 100 ns, the moves below a fraction of it. They serve states in which nothing is in use but SSE, of
+# AVX-512 the mask registers and zmm16-31 (glibc's string functions leave those in use), and the rights of protection keys (the
+# kernel gives every program some). oc_xstate_plain says which components this CPU's moves may handle. The area has the standard
+# format either way.
 #
 # The only code of the core, with trap_x86_64.S, that may name vector registers (scripts/check-core).
 
     .bss
-    .globl oc_xstate_plain, oc_xstate_masks, oc_xstate_high
+    .globl oc_xstate_plain, oc_xstate_masks, oc_xstate_high, oc_xstate_keys
     .balign 8
-oc_xstate_plain: .skip 4        # components that are moved plainly: 2, or 0xa2
+oc_xstate_plain: .skip 4        # components that are moved plainly: 2, with AVX-512 0xa2, with protection keys 0x200 more
 oc_xstate_masks: .skip 4        # where they lie in the area
 oc_xstate_high:  .skip 4
+oc_xstate_keys:  .skip 4
 
     .text
 # u32 oc_xstate_save(u8* area): returns the components that are in use
@@ -61,7 +63,14 @@ oc_xstate_save:
     kmovq %k5, 40(%rcx)
     kmovq %k6, 48(%rcx)
     kmovq %k7, 56(%rcx)
-1:  test $0x80, %al
+1:  test $0x200, %eax
+    jz 5f
+    mov oc_xstate_keys(%rip), %r8d
+    xor %ecx, %ecx
+    rdpkru
+    mov %eax, (%rdi,%r8)
+    movl $0, 4(%rdi,%r8)
+5:  test $0x80, %sil
     jz 2f
     mov oc_xstate_high(%rip), %ecx
     add %rdi, %rcx
@@ -112,8 +121,22 @@ oc_xstate_restore:
     mov %eax, %edx
     not %edx
     and %esi, %edx
-    test $0xa0, %edx                    # in use in the CPU and initial in the area
+    test $0x2a0, %edx                   # in use in the CPU and initial in the area
     jnz 4f
+    test $0x200, %eax
+    jz 5f
+    mov oc_xstate_keys(%rip), %ecx
+    mov (%rdi,%rcx), %r8d
+    mov %rax, %rsi
+    xor %ecx, %ecx
+    rdpkru
+    cmp %r8d, %eax                      # writing costs ten times as much as looking
+    je 6f
+    mov %r8d, %eax
+    xor %edx, %edx
+    wrpkru
+6:  mov %rsi, %rax
+5:
     ldmxcsr 24(%rdi)
     movups 160(%rdi), %xmm0
     movups 176(%rdi), %xmm1

@@ -23,6 +23,9 @@
 
 struct oc_coroutine_row;  // bpf/events.h
 
+// context/switch_x86_64.S
+extern "C" boost::context::detail::transfer_t oc_switch(boost::context::detail::fcontext_t to, void* data);
+
 namespace ocrun {
 
 enum class WakeReason : u8 {

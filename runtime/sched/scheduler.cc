@@ -18,7 +18,6 @@
 namespace ocrun {
 
 using boost::context::detail::fcontext_t;
-using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
@@ -217,7 +216,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     }
     t->current = to;
     t->slot->co = to ? to->tid : 0;
-    finish(jump_fcontext(target, &record));
+    finish(oc_switch(target, &record));
 }
 
 void leave(Coroutine* c, After action) {
@@ -713,7 +712,7 @@ void scheduler_start(Coroutine* c) {
     this_thread()->current = c;
     c->on.store(this_thread(), std::memory_order_relaxed);
     write_fs_base(c->fs_base);
-    jump_fcontext(c->fiber, &record);
+    oc_switch(c->fiber, &record);
     check_failed("the launcher's stack was resumed", __FILE__, __LINE__);
 }
 

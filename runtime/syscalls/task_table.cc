@@ -105,11 +105,9 @@ long oc_call_waiting_call(oc_self self, oc_self whom) {
 [[noreturn]] void oc_table_slow_exit(GuestContext* c) {
     // The guest's registers are where the entry put them; of the extended state only the control words outlive a call.
     constexpr u64 kInitialEflags = 0x202;
-    constexpr size_t kXstateBv = 512;
-    constexpr u64 kX87AndSse = 3;
     reset_xstate(c);
-    __builtin_ia32_fxsave64(c->xsave);
-    *(u64*)(c->xsave + kXstateBv) = kX87AndSse;
+    set_control_words(c, c->table_mxcsr, c->table_x87_control);
+    keep_key_rights(c);
     Coroutine* self = static_cast<Coroutine*>(c);
     self->regs.rcx = self->regs.rip;  // spares the exit an iretq
     self->regs.eflags = kInitialEflags;
