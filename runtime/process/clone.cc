@@ -221,6 +221,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     DirectStart* stays = (DirectStart*)(c->runtime_stack - sizeof(DirectStart));
     *stays = start;
     g_direct_children.fetch_add(1, std::memory_order_seq_cst);
+    if ((q.flags & CLONE_VFORK) && g_multi) worker_expect_stuck();
     if (q.flags & CLONE_VFORK) worker_away(true);
     long r = oc_clone_child(flags | q.exit_signal, (void*)((u64)stays & ~15ul), (void*)pidfd_or_parent, (void*)q.child_tid,
                             direct_child_main, stays);

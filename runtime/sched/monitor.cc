@@ -69,6 +69,21 @@ bool deaf(KThread* t, u64 now) {
     return now - t->out_of_kernel_ns > kTicksMissed * period;
 }
 
+// The place of a stuck worker goes to a spare one. Where there is none because there never was a second worker, the stuck one has to
+// start it, if a signal gets it out of the kernel; if not, it starts one for the next time. True when something was done.
+bool take_over(KThread* t, bool* retaken) {
+    if (worker_may_take_over()) {
+        if (!worker_retake(t)) return false;
+        *retaken = true;
+        return true;
+    }
+    if (t->kicked.load(std::memory_order_relaxed)) return false;
+    t->wants_spare.store(true, std::memory_order_relaxed);
+    t->need_resched.store(true, std::memory_order_seq_cst);
+    worker_kick(t);
+    return true;
+}
+
 Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
     Finding found = Finding::nothing;
     bool waiting = work_waits(), idle = somebody_idle(), retaken = false, alone = registry().size() < 2;
@@ -103,7 +118,9 @@ Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
                 continue;
             }
             t->stuck_looks = 0;
-            if (worker_retake(t)) retaken = true, found = Finding::acted, t->slot->handovers_told++;
+            bool before = retaken;
+            if (take_over(t, &retaken)) found = Finding::acted;
+            t->slot->handovers_told += retaken && !before;
             continue;
         }
         bool told = t->slot->state == OC_WORKER_NATIVE && t->slot->expect_block;
@@ -119,7 +136,7 @@ Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
             continue;
         }
         t->stuck_looks = 0;
-        if (worker_retake(t)) retaken = true, found = Finding::acted;
+        if (take_over(t, &retaken)) found = Finding::acted;
     }
     poller_check_timers();
     if (waiting || (retaken && !idle && !alone)) call_for_help();
@@ -136,7 +153,6 @@ void monitor_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
     t->tid = g_monitor_tid = u32(sys(__NR_gettid));
-    worker_ensure_spare();  // while new threads still share everybody's descriptors
     sys(__NR_prctl, PR_SET_NAME, "ocrun-monitor");
     // From here on with a table of its own, empty but for one directory.
     int tasks = -1;
@@ -190,6 +206,7 @@ void monitor_start() {
     if (g_monitor.load(std::memory_order_acquire) || !g_start_once.try_lock()) return;
     if (!g_monitor.load(std::memory_order_acquire))
         if (KThread* t = helper_start(ThreadKind::monitor, monitor_main)) g_monitor.store(t, std::memory_order_release);
+    worker_ensure_wanted_spare();
     g_start_once.unlock();
 }
 

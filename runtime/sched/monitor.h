@@ -8,7 +8,11 @@
 //
 // The worker that comes back finds `retaken`: it takes a free place or that of an idle worker, or else it puts its coroutine
 // into the common queue and parks as a spare. If it comes back in guest code and computes on, the monitor kicks it.
-// Spares are bounded; one is kept parked, started by the last one that was called up.
+// Spares are bounded; one is kept parked, started by the last one that was called up. But a process whose first worker is its only
+// one has none: two threads that share descriptors make the kernel count references at every look-up of one, some tenth of
+// what a call on a pipe costs. There the worker that is stuck is signalled, and starts the one that takes its place itself; only
+// what no signal ends (a fault on a slow disk) has to happen once before a spare is kept for the next time. Where the process
+// could wait for itself so, for ever, one is kept from the start (worker_expect_stuck).
 //
 // The monitor has a descriptor table of its own (for /proc/self/task/TID/stat), so it never occupies a number of the guest's;
 // for the same reason it starts no threads once it runs.

@@ -608,6 +608,10 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     if (!still_active(c)) return true;
     if (!ticked) return false;
+    if (__builtin_expect(this_thread()->wants_spare.load(std::memory_order_relaxed), 0)) {
+        this_thread()->wants_spare.store(false, std::memory_order_relaxed);
+        if (!in_kernel_call(c)) worker_ensure_spare();
+    }
     observe_preempt(c);
     housekeeping();
     KThread* t = this_thread();

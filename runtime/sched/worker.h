@@ -58,6 +58,7 @@ struct KThread : TrapThread {
     // Holds no place among the active workers: it is stuck in the kernel, on its way back, or a parked spare.
     std::atomic<bool> retaken;
     bool in_spares;                 // g_sleep_lock
+    std::atomic<bool> wants_spare;  // it was stuck, and there was nobody to take its place
     // Pinned: runs this coroutine and no other, outside of the places. Once it has ended, so does the kernel thread; the block
     // stays for the next one (`ended`, exit_tid 0: the kernel has left it).
     std::atomic<Coroutine*> owner;

@@ -34,6 +34,7 @@ Lock g_start_lock;
 u32 g_limit = 1;
 std::atomic<u32> g_active{1};   // workers that hold a place, at most g_limit
 u32 g_unpinned = 1;             // workers started that are nobody's own; under g_start_lock
+std::atomic<bool> g_spare_wanted{false};  // also where there is but one worker
 constexpr u32 kMostSpares = 64;  // so many workers may be stuck at once and others still run
 
 // Workers without a place, asleep; under g_sleep_lock, linked as sleepers are.
@@ -222,6 +223,8 @@ bool worker_start_one() {
     if (this_thread()->kind != ThreadKind::monitor && !this_thread()->owner && g_start_lock.try_lock()) {
         started = start_worker(false);
         g_start_lock.unlock();
+        // A process with two kernel threads that share descriptors does not mind a third.
+        if (started) worker_ensure_spare();
     }
     if (!started) g_active.fetch_sub(1, std::memory_order_seq_cst);
     return started;
@@ -326,6 +329,20 @@ void spare_park() {
     }
     worker_starts(t);
     worker_ensure_spare();
+}
+
+void worker_ensure_wanted_spare() {
+    if (g_spare_wanted.load(std::memory_order_relaxed)) worker_ensure_spare();
+}
+
+void worker_expect_stuck() {
+    g_spare_wanted.store(true, std::memory_order_relaxed);
+    if (g_multi) worker_ensure_spare();
+}
+
+bool worker_may_take_over() {
+    Locked held(g_sleep_lock);
+    return g_spares || __atomic_load_n(&g_unpinned, __ATOMIC_RELAXED) > 1;
 }
 
 void worker_ensure_spare() {

@@ -36,6 +36,10 @@ void workers_after_fork();
 // Around a kernel call that suspends the worker for long.
 void worker_away(bool away);
 
+// The process can from now on get stuck in the kernel out of reach of signals, waiting for another thread of its own (page faults
+// that it answers itself, a vfork child): a spare worker is kept ready, which a process of one worker otherwise is not.
+void worker_expect_stuck();
+
 // A system call that every other worker and helper has to make too (credentials); returns when all have. First error or 0.
 long everywhere(u32 nr, const u64 args[6]);
 // Kernel threads other than workers: begin() keeps new ones from starting and tells how many there are, end() lets them

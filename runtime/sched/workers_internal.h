@@ -20,6 +20,11 @@ bool worker_reclaim(bool has_work);
 // The calling worker sleeps until it is given a place. Its queue is empty.
 void spare_park();
 void worker_ensure_spare();
+// As worker_ensure_spare, if worker_expect_stuck was called before the process had a second thread.
+void worker_ensure_wanted_spare();
+// A spare is there, or was and will be again (a process of one worker has none: a second thread that shares its descriptors
+// makes every look-up of one dearer).
+bool worker_may_take_over();
 
 bool world_stopping();
 // The pinned coroutine is gone: so is its thread.

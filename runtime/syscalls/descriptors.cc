@@ -14,6 +14,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/workers.h"
 #include "runtime/syscalls/io_wait.h"
 #include "runtime/syscalls/proc_self.h"
 
@@ -111,6 +112,13 @@ bool may_wait(int dirfd, u64 path, u64 flags) {
     return !is_error(sys(__NR_newfstatat, dirfd, path, &st, 0)) && S_ISFIFO(st.st_mode);
 }
 
+// A file system or page faults that the program serves itself: its threads may be stuck in the kernel until another one answers.
+void note_own_service(u64 path) {
+    char begin[9] = {};  // of /dev/fuse, /dev/userfaultfd
+    if (copy_from_guest(begin, (void*)path, 8)) return;
+    if (text_starts_with(begin, "/dev/fus") || text_starts_with(begin, "/dev/use")) worker_expect_stuck();
+}
+
 // All opens: the path is argument path_index, dirfd the one before it (none for open and creat).
 long open_path(Call& call, int path_index, u64 flags) {
     ProcPath p;
@@ -137,6 +145,7 @@ long open_path(Call& call, int path_index, u64 flags) {
             }
             return proc_open_text(call.c, p, flags);
     }
+    note_own_service(call.a[path_index]);
     if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
     int dirfd = path_index ? int(call.a[path_index - 1]) : AT_FDCWD;
     return may_wait(dirfd, call.a[path_index], flags) ? blocking_call(call, kRestartSys, "open of a FIFO")

@@ -6,6 +6,7 @@
 #include "runtime/base/text.h"
 #include "runtime/memory/arena.h"
 #include "runtime/memory/trims.h"
+#include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/syscall_table.h"
@@ -39,6 +40,10 @@ long h_mmap(Call& call) {
 
 long h_munmap(Call& call) { return unless_in_window(call); }
 long h_mprotect(Call& call) { return unless_in_window(call); }
+long h_userfaultfd(Call& call) {
+    worker_expect_stuck();
+    return native(call);
+}
 long h_pkey_mprotect(Call& call) { return unless_in_window(call); }
 long h_mremap(Call& call) {
     if ((call.a[3] & MREMAP_FIXED) && hits_window(call.a[4], call.a[2] ? call.a[2] : 1)) {
