@@ -23,7 +23,7 @@ typedef int32_t oc_s32;
 typedef int64_t oc_s64;
 #endif
 
-#define OC_ABI 1u
+#define OC_ABI 2u
 #define OC_BOARD_MAGIC 0x647261626e75726fULL   /* "orunbard" */
 #define OC_SESSION_MAGIC 0x6e69736e75726f6fULL
 #define OC_RECORD_MAGIC 0x6365726e75726f6fULL
@@ -65,7 +65,8 @@ struct oc_worker_layout {
     oc_u16 current;         /* pointer: the coroutine it runs, 0: none */
     oc_u16 run_count;       /* u32: coroutines in its queue */
     oc_u16 switched_in_tsc; /* u64: since when it runs `current`, or nothing */
-    oc_u16 reserved[3];
+    oc_u16 calls;           /* u64: system calls that came to it */
+    oc_u16 reserved[2];
 };
 
 /* Pointers of the board are addresses in the observed process. */
@@ -76,7 +77,6 @@ struct oc_board {
     struct oc_control *control;
     const void *pid;                     /* u32: kernel id of the process; 0 until it started */
     const void *multi;                   /* u8: more than one coroutine exists */
-    const void *system_calls;            /* u64: calls that trapped */
     const void *preempt;                 /* u64: the longest time slice in ns, 0: no preemption */
     const void *monitor;                 /* u32: kernel thread that hands over queues, 0: none */
     /* Coroutines: *pool_chunks is an array of *pool_chunk_count pointers to chunks of slots_per_chunk slots of *pool_slot_bytes

@@ -95,7 +95,15 @@ oc_exit_begin:
     mov 120(%rdi), %rsp
     mov 64(%rdi), %rdi
     jmp *%rcx
-2:  mov 248(%rdi), %rax                 # .gs_base: set by few guests; handlers find the thread without GS
+2:  mov 128(%rdi), %rax                 # the iretq frame: rip, cs, eflags, rsp, ss
+    mov 136(%rdi), %rdx
+    mov 120(%rdi), %rcx
+    mov %rax, 184(%rdi)
+    movq $0x33, 192(%rdi)
+    mov %rdx, 200(%rdi)
+    mov %rcx, 208(%rdi)
+    movq $0x2b, 216(%rdi)
+    mov 248(%rdi), %rax                 # .gs_base: set by few guests; handlers find the thread without GS
     test %rax, %rax
     jz 3f
     wrgsbase %rax

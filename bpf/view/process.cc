@@ -333,9 +333,16 @@ bool Process::snapshot(std::vector<Coroutine>* coroutines, std::vector<Worker>* 
 }
 
 uint64_t Process::system_calls() const {
-    uint64_t n = 0;
-    read((uint64_t)board_.system_calls, &n, 8);
-    return n;
+    uint64_t sum = 0;
+    uint32_t n = 0;
+    if (!read((uint64_t)board_.worker_count, &n, 4)) return 0;
+    std::vector<uint64_t> blocks(std::min<uint32_t>(n, kMostWorkers));
+    if (blocks.empty() || !read((uint64_t)board_.workers, blocks.data(), blocks.size() * 8)) return 0;
+    for (uint64_t block : blocks) {
+        uint64_t calls = 0;
+        if (block && read(block + board_.worker.calls, &calls, 8)) sum += calls;
+    }
+    return sum;
 }
 
 bool Process::multi() const {

@@ -19,7 +19,7 @@ void handoff_write(const Handoff& h, Text* out) {
     out->add(kHandoffPrefix);
     // The masks in two halves: Text::dec is signed.
     for (u64 v : {u64(u32(h.signal_mask)), h.signal_mask >> 32, u64(u32(h.ignored_signals)), h.ignored_signals >> 32,
-                  u64(h.cpu.xsave_bytes), u64(h.cpu.plain), u64(h.cpu.masks), u64(h.cpu.high), u64(h.cpu.keys), u64(h.policy_fd), u64(h.target_fd),
+                  u64(h.cpu.xsave_bytes), u64(h.cpu.plain), u64(h.cpu.masks), u64(h.cpu.keys), u64(h.policy_fd), u64(h.target_fd),
                   u64(h.filter_fd + 1), u64(h.base), u64(h.nested), u64(h.host_no_new_privs)})
         out->dec(i64(v)).add(",");
     size_t comm = text_length(h.comm);
@@ -29,20 +29,20 @@ void handoff_write(const Handoff& h, Text* out) {
 bool handoff_read(const char* text, Handoff* out) {
     if (!text_starts_with(text, kHandoffPrefix)) return false;
     const char* p = text + text_length(kHandoffPrefix);
-    u64 v[16];
+    u64 v[15];
     for (u64& x : v)
         if (!number(&p, &x)) return false;
     *out = Handoff{};
     out->signal_mask = v[0] | v[1] << 32;
     out->ignored_signals = v[2] | v[3] << 32;
-    out->cpu = {u32(v[4]), u32(v[5]), u32(v[6]), u32(v[7]), u32(v[8])};
-    out->policy_fd = int(v[9]);
-    out->target_fd = int(v[10]);
-    out->filter_fd = int(v[11]) - 1;
-    out->base = int(v[12]);
-    out->nested = v[13];
-    out->host_no_new_privs = v[14];
-    u64 comm = v[15];
+    out->cpu = {u32(v[4]), u32(v[5]), u32(v[6]), u32(v[7])};
+    out->policy_fd = int(v[8]);
+    out->target_fd = int(v[9]);
+    out->filter_fd = int(v[10]) - 1;
+    out->base = int(v[11]);
+    out->nested = v[12];
+    out->host_no_new_privs = v[13];
+    u64 comm = v[14];
     if (comm >= sizeof out->comm || text_length(p) < comm) return false;
     text_copy(out->comm, size_t(comm) + 1, p);
     out->exec_path = p + comm;

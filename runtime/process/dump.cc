@@ -10,6 +10,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/syscall_table.h"
@@ -119,7 +120,7 @@ void dump_coroutines(int fd) {
     g_deadline_ns = now_ns() + kPatienceNs;
     TextBuffer<256> head;
     head.add("ocrun: process ").dec(g_pid).add(g_multi ? ", threads as coroutines: " : ", one thread: ").dec(i64(registry().size()));
-    head.add(", shared pending ").hex(g_shared_pending_bits.load(std::memory_order_relaxed)).add(", system calls ").dec(i64(g_trap_count)).add("\n");
+    head.add(", shared pending ").hex(g_shared_pending_bits.load(std::memory_order_relaxed)).add(", system calls ").dec(i64(workers_calls())).add("\n");
     if (!tell(fd, head)) return;
     RewriteCounts sites = rewrite_counts();
     head.clear();

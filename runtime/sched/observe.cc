@@ -23,7 +23,6 @@ extern "C" char __executable_start, etext;
 namespace ocrun {
 
 extern u32 g_pid;
-extern u64 g_trap_count;
 
 extern "C" {
 oc_control oc_observe;
@@ -41,7 +40,6 @@ const oc_board oc_board_table = {
     .control = &oc_observe,
     .pid = &g_pid,
     .multi = &g_multi,
-    .system_calls = &g_trap_count,
     .preempt = &g_tick_max_ns,
     .monitor = &g_monitor_tid,
     .pool_chunks = &g_pool.chunks,
@@ -56,7 +54,7 @@ const oc_board oc_board_table = {
                   AT(switches), AT(cpu_tsc), AT(cpu_base_ns), AT(queued_tsc), AT(parked_tsc), AT(call_nr), AT(waits_for),
                   AT(waits_detail), AT(parked_since_tsc), AT(timer_armed), AT(timer_deadline_ns), AT(mask), AT(pending)},
     .worker = {u16(sizeof(KThread)), u16(offsetof(KThread, tid)), u16(offsetof(KThread, current)), u16(offsetof(KThread, run_count)),
-               u16(offsetof(KThread, switched_in_tsc)), {}},
+               u16(offsetof(KThread, switched_in_tsc)), u16(offsetof(KThread, calls)), {}},
 };
 static_assert(sizeof(KThread) <= 0xffff && sizeof(Coroutine) <= 0xffff);
 #undef AT

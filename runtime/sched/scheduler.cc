@@ -56,6 +56,25 @@ struct SwitchRecord {
     After action;
 };
 
+// No other worker was ever started, so nobody else looks at this one's queue and at what it runs, and locks and fences against
+// those are spared: the first other one is started by this very thread, outside of what they guard.
+bool only_worker() { return workers_started() == 1; }
+
+class LockedQueue {
+public:
+    explicit LockedQueue(KThread* t) : lock_(only_worker() ? nullptr : &t->run_lock) {
+        if (lock_) lock_->lock();
+    }
+    ~LockedQueue() {
+        if (lock_) lock_->unlock();
+    }
+    LockedQueue(const LockedQueue&) = delete;
+    LockedQueue& operator=(const LockedQueue&) = delete;
+
+private:
+    Lock* lock_;
+};
+
 void push(Coroutine** head, Coroutine** tail, Coroutine* c) {
     c->run_next = nullptr;
     if (*tail)
@@ -104,7 +123,7 @@ void enqueue(Coroutine* c) {
     if (t->kind == ThreadKind::worker && !t->owner.load(std::memory_order_relaxed) && !t->retaken.load(std::memory_order_relaxed)) {
         u32 waiting;
         {
-            Locked held(t->run_lock);
+            LockedQueue held(t);
             push(&t->run_head, &t->run_tail, c);
             // Changed under the lock only; others look at it without.
             waiting = t->run_count.load(std::memory_order_relaxed) + 1;
@@ -137,7 +156,7 @@ Coroutine* next_ready() {
     if (!pinned && t->schedule_count % kHousekeepingSwitches == 0)
         if (Coroutine* c = take_injected()) return c;
     if (t->run_count.load(std::memory_order_relaxed)) {
-        Locked held(t->run_lock);
+        LockedQueue held(t);
         Coroutine* c = pop(&t->run_head, &t->run_tail);
         if (c) {
             t->run_count.store(t->run_count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
@@ -209,7 +228,8 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     if (to) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
-        to->on.store(t, std::memory_order_seq_cst);
+        to->on.store(t, std::memory_order_release);
+        if (!only_worker()) std::atomic_thread_fence(std::memory_order_seq_cst);  // before its exit looks for signals
         write_fs_base(to->fs_base);
         if (__builtin_expect(to->affinity_set || t->affinity_applied, 0)) apply_affinity(to);
         target = to->fiber;
@@ -451,8 +471,7 @@ void worker_starts(KThread* t) {
     g_hooks.worker_starts();
 }
 
-void attend() {
-    if (!this_thread()->latched.load(std::memory_order_relaxed)) return;
+void attend_now() {
     g_hooks.drain_signals();
     worker_attend();
     observe_attend();
@@ -500,7 +519,9 @@ void scheduler_init(const SchedulerHooks& hooks, KThread* first) {
 u64 wait_begin(Coroutine* c, bool interruptible) {
     u64 token = ++c->wait_sequence << 8;
     c->wait_interruptible = interruptible;
-    c->wait_word.store(token, std::memory_order_seq_cst);
+    c->wait_word.store(token, std::memory_order_release);
+    // Before anybody looks for signals: who makes one pending looks at the wait word afterwards (wake_for_signal); only workers do.
+    if (!only_worker()) std::atomic_thread_fence(std::memory_order_seq_cst);
     return token;
 }
 
@@ -631,7 +652,15 @@ bool preempted(Coroutine* c, bool ticked) {
     bool relieved = idle_poller() != nullptr;
     if (!relieved && sleeper_exists()) sleeper_wake();
     if (relieved && !queued) poller_check_timers();
-    tick_adapt(queued, relieved || registry().size() < 2);
+    // Where the queue moves by itself nobody has had a whole period yet: no switch, and ticks may come less often.
+    constexpr u32 kMoves = 2;
+    bool moves = t->schedule_count - t->tick_schedules >= kMoves;
+    t->tick_schedules = t->schedule_count;
+    tick_adapt(queued, moves, relieved || registry().size() < 2);
+    if (moves) {
+        if (t->run_count.load(std::memory_order_relaxed) > 1) call_for_help();
+        return true;
+    }
     // Somebody idle may take what waits here; if all are busy this one makes room.
     if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
     // Where only ticks switch, the common queue gets its turn by ticks: sixty of them would be long.

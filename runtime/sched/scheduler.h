@@ -27,7 +27,10 @@ inline bool signal_pending(const Coroutine* c) {
 void apply_affinity(const Coroutine* c);
 // If anything was latched for the calling worker: signals go to the pending sets, and the worker stands still or catches up
 // as asked (sched/workers.h). To be called in every loop that could go on for long. No lock held.
-void attend();
+void attend_now();
+inline void attend() {
+    if (__builtin_expect(this_thread()->latched.load(std::memory_order_relaxed), 0)) attend_now();
+}
 // CPU time of a coroutine in time-stamp ticks, the present slice included when it runs on the calling thread.
 u64 coroutine_cpu_tsc(const Coroutine* c);
 

@@ -44,13 +44,13 @@ void tick_want(bool queued) {
     set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
-void tick_adapt(bool queued, bool somebody_idle) {
+void tick_adapt(bool queued, bool moves, bool somebody_idle) {
     KThread* t = this_thread();
     u64 now = t->tick_ns.load(std::memory_order_relaxed);
     if (!now) return;  // a last one, sent before it was stopped
-    if (queued)
+    if (queued && !moves)
         set(t, g_min_ns);
-    else if (somebody_idle)
+    else if (!queued && somebody_idle)
         set(t, 0);
     else
         set(t, now * 2 < g_tick_max_ns ? now * 2 : g_tick_max_ns);

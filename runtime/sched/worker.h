@@ -40,6 +40,7 @@ struct KThread : TrapThread {
     std::atomic<u32> run_count;
     boost::context::detail::fcontext_t idle_fiber;
     u32 schedule_count;
+    u64 calls;                      // system calls that came here: each worker counts its own, a shared counter would move between CPUs
     std::atomic<u32> sleep_word;    // futex an idle worker sleeps on: 1 = get up
     KThread* next_sleeper;
     std::atomic<bool> away;         // in the kernel for long, holding nothing of the runtime (a vfork): counts as stopped
@@ -48,6 +49,7 @@ struct KThread : TrapThread {
     bool tick_made;
     std::atomic<u64> tick_ns;       // period of the running tick, 0: none (sched/tick.h)
     u32 ticks;                      // how many came; written in the handler
+    u32 tick_schedules;             // schedule_count at the last one
     u64 switched_in_tsc;
     oc_record* record;  // sched/observe.cc
     size_t record_bytes;

@@ -183,6 +183,12 @@ void workers_init(KThread* first, u32 limit) {
     g_worker_count.store(1, std::memory_order_release);
 }
 
+u64 workers_calls() {
+    u64 sum = 0;
+    for (u32 i = 0; i < workers_started(); i++) sum += __atomic_load_n(&g_workers[i]->calls, __ATOMIC_RELAXED);
+    return sum;
+}
+
 u32 workers_limit() { return g_limit; }
 u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }

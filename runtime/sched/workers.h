@@ -17,6 +17,7 @@ u32 workers_started();
 extern KThread* g_workers[kMaxWorkers];
 extern std::atomic<u32> g_worker_count;
 u32 workers_limit();
+u64 workers_calls();  // system calls that came to all of them
 KThread* worker_at(u32 index);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);

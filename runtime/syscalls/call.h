@@ -55,7 +55,5 @@ Timespec64 remaining(u64 deadline_ns);
 
 // The policy in force, and what the process was started with (syscalls/dispatch.cc).
 extern const Policy* g_policy;
-// One row of the counters behind `ocrun stat`.
-extern u64 g_trap_count;
 
 }  // namespace ocrun

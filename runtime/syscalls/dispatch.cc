@@ -20,7 +20,6 @@
 namespace ocrun {
 
 const Policy* g_policy;
-u64 g_trap_count;
 
 namespace {
 
@@ -124,7 +123,7 @@ bool settle_call(Coroutine* c) {
 }
 
 void run_and_store(Coroutine* c, u32 nr) {
-    g_trap_count++;
+    this_thread()->calls++;
     Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
     c->call_nr = nr;
     observe_call(c, nr);
@@ -197,11 +196,6 @@ void finish_call(Coroutine* c) {
         if (settle_call(c)) continue;
         break;
     }
-    c->iret[0] = c->regs.rip;
-    c->iret[1] = 0x33;
-    c->iret[2] = c->regs.eflags;
-    c->iret[3] = c->regs.rsp;
-    c->iret[4] = 0x2b;
 }
 
 void enter(Coroutine* c) {
