@@ -38,6 +38,10 @@ const char* condition_words(Condition condition) {
             return "the descriptor may be one of the runtime's";
         case Condition::thread_clock:
             return "for the CPU clocks of threads";
+        case Condition::thread_usage:
+            return "for RUSAGE_THREAD";
+        case Condition::thread_id:
+            return "the id may be a thread's that ocrun gave out";
         case Condition::ioctl_seen:
             return "the request can stop a background process, or is FIONBIO";
         case Condition::socket_timeout:

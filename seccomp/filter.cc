@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ constexpr u64 kWindowMask = ~(kWindowBytes - 1);
 static_assert((kWindowBytes & (kWindowBytes - 1)) == 0 && kWindowBegin % kWindowBytes == 0);
 constexpr u64 kArenaMask = ~(kArenaEnd - kArenaBegin - 1);
 static_assert(~kArenaMask + 1 == kArenaEnd - kArenaBegin && (kArenaBegin & ~kArenaMask) == 0);
+
+constexpr u32 kIoprioWhoProcess = 1;  // include/uapi/linux/ioprio.h
 
 using Compare = scmp_arg_cmp;
 
@@ -124,6 +127,18 @@ void add_conditional(Builder& b, const SyscallRow& row) {
         case Condition::thread_clock:
             b.trap(nr, {word(0, CLOCK_THREAD_CPUTIME_ID)});
             b.trap(nr, {bits(0, 0x80000000u, 0x80000000u)});
+            break;
+        case Condition::thread_usage:
+            b.trap(nr, {word(0, RUSAGE_THREAD)});
+            break;
+        case Condition::thread_id:
+            // The comparison is of 64 bits: what stands in an upper half traps, and the handler looks at 32.
+            if (nr == __NR_ioprio_get || nr == __NR_ioprio_set) {
+                b.trap(nr, {word(0, kIoprioWhoProcess)});
+            } else {
+                b.trap(nr, {{0, SCMP_CMP_GE, kFirstThreadId, 0}});
+                if (nr == __NR_kcmp) b.trap(nr, {{1, SCMP_CMP_GE, kFirstThreadId, 0}});
+            }
             break;
         case Condition::ioctl_seen:
             // The TCSETS2 family and the line calls stop a background process just as the classic ones do.

@@ -22,7 +22,9 @@ enum class Condition : u8 {
     fcntl_seen,             // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, or a number of the runtime's
     not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH, or a number of the runtime's
     hidden_descriptor,      // fstat, dup: the descriptor may be one of the runtime's own (base/hidden_fds.h)
-    thread_clock,           // clock_gettime: CLOCK_THREAD_CPUTIME_ID or a clock id made of a process or thread id (negative)
+    thread_clock,           // clock_gettime, clock_getres: CLOCK_THREAD_CPUTIME_ID or a clock id made of a process or thread id (negative)
+    thread_usage,           // getrusage: RUSAGE_THREAD
+    thread_id,              // getpgid, prlimit64 ...: the argument may be a thread id of ours (kFirstThreadId); ioprio_*: IOPRIO_WHO_PROCESS
     ioctl_seen,             // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU), FIONBIO
     socket_timeout,         // setsockopt: SO_RCVTIMEO and SO_SNDTIMEO, old and new
 };
@@ -47,6 +49,9 @@ const SyscallRow* syscall_row(unsigned nr);
 const SyscallRow* syscall_row_by_name(const char* name);
 // Name for messages: "read", or "syscall_999" is left to the caller when nullptr.
 const char* syscall_name(unsigned nr);
+
+// Thread ids that the runtime gives out: above the kernel's pids, inside FUTEX_TID_MASK.
+inline constexpr u32 kFirstThreadId = 1u << 22, kThreadIdEnd = 1u << 30;
 
 // The runtime's window: no guest mapping may replace it (link address 0x7c000000, CMakeLists.txt).
 inline constexpr u64 kWindowBegin = 0x7c000000;

@@ -79,7 +79,8 @@ struct Coroutine : GuestContext {
     std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
     u64 switches;
     u64 cpu_tsc;      // time-stamp ticks switched in, up to the last switch
-    u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (process/cpu_clock.cc)
+    u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (syscalls/cpu_clock.cc)
+    u64 usage_told_ns, usage_user_ns;  // getrusage: of so much so much was told to be the guest's own
 
     // timer (sched/timers.h)
     SetHook timer_hook;
@@ -108,8 +109,8 @@ struct Coroutine : GuestContext {
     u64 robust_bytes;
 
     // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
-    bool sched_set, nice_set, affinity_set;
-    i32 sched_policy, sched_priority, nice;
+    bool sched_set, nice_set, ioprio_set, affinity_set;
+    i32 sched_policy, sched_priority, nice, ioprio;
     u64 affinity[16];
 
     // Calls through the function table (syscalls/task_table.cc): 0, kParkPermit, or the token of the park in progress.

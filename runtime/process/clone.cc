@@ -17,6 +17,7 @@
 #include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/syscall_table.h"
 
 #include <sys/mman.h>
 
@@ -27,7 +28,6 @@ std::atomic<u32> g_direct_children{0};
 
 namespace {
 
-constexpr u32 kFirstTid = 1u << 22, kTidEnd = 1u << 30;
 Lock g_tid_lock;
 u32 g_tid_next, g_tid_left;
 std::atomic<Shared*> g_shared{nullptr};
@@ -46,6 +46,8 @@ void copy_identity(Coroutine* to, Coroutine* from) {
     to->sched_priority = from->sched_priority;
     to->nice_set = from->nice_set;
     to->nice = from->nice;
+    to->ioprio_set = from->ioprio_set;
+    to->ioprio = from->ioprio;
     to->affinity_set = from->affinity_set;
     memcpy(to->affinity, from->affinity, sizeof to->affinity);
 }
@@ -255,7 +257,7 @@ u32 tid_allocate() {
     Locked held(g_tid_lock);
     if (!g_tid_left) {
         u32 block = __atomic_fetch_add(&tree_shared()->next_tid_block, 1, __ATOMIC_RELAXED);
-        g_tid_next = kFirstTid + (block % ((kTidEnd - kFirstTid) / kTidBlock)) * kTidBlock;
+        g_tid_next = kFirstThreadId + (block % ((kThreadIdEnd - kFirstThreadId) / kTidBlock)) * kTidBlock;
         g_tid_left = kTidBlock;
     }
     g_tid_left--;

@@ -708,9 +708,15 @@ void apply_affinity(const Coroutine* c) {
 }
 
 u64 coroutine_cpu_tsc(const Coroutine* c) {
-    u64 ticks = c->cpu_tsc;
-    if (this_thread()->current == c) ticks += __builtin_ia32_rdtsc() - this_thread()->switched_in_tsc;
-    return ticks;
+    for (;;) {
+        // Where it runs its present slice counts too; `switches` tells whether it stayed there meanwhile.
+        u64 before = __atomic_load_n(&c->switches, __ATOMIC_ACQUIRE), ticks = c->cpu_tsc;
+        KThread* t = static_cast<KThread*>(c->on.load(std::memory_order_seq_cst));
+        if (!t) return ticks;
+        i64 slice = i64(__builtin_ia32_rdtsc() - t->switched_in_tsc);
+        if (c->on.load(std::memory_order_seq_cst) == t && __atomic_load_n(&c->switches, __ATOMIC_ACQUIRE) == before)
+            return ticks + u64(slice > 0 ? slice : 0);
+    }
 }
 
 void move_home(Coroutine* c) { switch_to(c, After::requeue, nullptr); }

@@ -1,6 +1,7 @@
 // identity.cc - who a thread is: ids, names, scheduling attributes, credentials, TLS base (gettid(2), prctl(2), sched(7) ...)
 #include <asm/errno.h>
 #include <asm/prctl.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <linux/sched.h>
 #include <sys/prctl.h>
@@ -115,7 +116,19 @@ long h_setresgid(Call& call) { return credentials(call); }
 long h_setgroups(Call& call) { return credentials(call); }
 long h_setfsuid(Call& call) { return credentials(call); }
 long h_setfsgid(Call& call) { return credentials(call); }
-long h_capset(Call& call) { return credentials(call); }
+
+long h_capset(Call& call) {
+    // Only the caller's own can be set; the kernel knows it by another id.
+    __user_cap_header_struct header;
+    if (!g_multi || call.c->direct || get_guest(&header, (void*)call.a[0]) || u32(header.pid) != call.c->tid) return credentials(call);
+    const u32 version = header.version;
+    header.pid = 0;
+    u64 guest = call.a[0];
+    call.a[0] = u64(&header);
+    long r = credentials(call);
+    if (header.version != version && put_guest((void*)guest, header.version)) return -EFAULT;
+    return r;
+}
 
 long h_unshare(Call& call) {
     constexpr u64 kFiles = 0x400;  // CLONE_FILES

@@ -28,7 +28,8 @@ siginfo_t user_info(int sig, int code) {
     return info;
 }
 
-bool is_self(i64 pid) { return pid == i64(g_pid); }
+// The process by its id, or by that of any of its threads (kill(2) takes both).
+bool is_self(i64 pid) { return pid == i64(g_pid) || (g_multi && pid > 0 && find_thread(u32(pid))); }
 
 // Signals that a signalfd waits for stay in the kernel, whoever sends them (signal_mirror).
 bool kept_by_kernel(i32 sig) { return sig >= 1 && sig <= kSignals && (this_thread()->host_mask & signal_bit(sig)); }
@@ -204,7 +205,11 @@ long h_sigaltstack(Call& call) {
 
 long h_kill(Call& call) {
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
-    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) return native(call);
+    if (!g_multi || !is_self(pid)) return native(call);
+    if (sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) {
+        call.a[0] = g_pid;
+        return native(call);
+    }
     signal_post_process(user_info(sig, SI_USER));
     return 0;
 }
@@ -222,7 +227,7 @@ long h_tkill(Call& call) {
 long h_tgkill(Call& call) {
     i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
     if (group <= 0 || tid <= 0) return -EINVAL;
-    if (!is_self(group) || !g_multi) return native(call);
+    if (group != i32(g_pid) || !g_multi) return native(call);
     Coroutine* target = find_thread(u32(tid));
     if (!target) return -ESRCH;
     return send_to_thread(target, sig, user_info(sig, SI_TKILL));
@@ -230,7 +235,11 @@ long h_tgkill(Call& call) {
 
 long h_rt_sigqueueinfo(Call& call) {
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
-    if (!g_multi || !is_self(pid) || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) return native(call);
+    if (!g_multi || !is_self(pid)) return native(call);
+    if (sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) {
+        call.a[0] = g_pid;
+        return native(call);
+    }
     siginfo_t info;
     if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
     info.si_signo = sig;
@@ -240,7 +249,7 @@ long h_rt_sigqueueinfo(Call& call) {
 
 long h_rt_tgsigqueueinfo(Call& call) {
     i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
-    if (!g_multi || !is_self(group) || tid <= 0) return native(call);
+    if (!g_multi || group != i32(g_pid) || tid <= 0) return native(call);
     siginfo_t info;
     if (get_guest(&info, (void*)call.a[3])) return -EFAULT;
     info.si_signo = sig;
