@@ -96,6 +96,7 @@ void thread_exit(Coroutine* c, int code) {
         for (;;) sys(__NR_exit_group, g_main_exit_code);
     {
         Locked held(g_signal_lock);
+        timer_signals_settled(c->pending.bits);
         pending_clear(&c->pending);
     }
     if (c->trim_to) stack_trim_at_exit(c);  // before anybody can know that the stack is free

@@ -22,8 +22,8 @@ struct KThread : TrapThread {
     bool async_blocked;      // the latch is full: the kernel keeps further signals until it is drained
     std::atomic<bool> need_resched;
     std::atomic<bool> kicked;  // a kick is on its way; they queue up in the kernel otherwise (RLIMIT_SIGPENDING)
-    // Single mode: signals of timers that were taken and not yet delivered, blocked in the kernel until they are. It
-    // rearms a timer when its signal is taken; a short one would leave no time for anything but taking signals.
+    // Signals of timers that were taken and not yet delivered, blocked in the kernel until they are. It rearms a timer when its
+    // signal is taken; a short one would leave no time for anything but taking signals.
     u64 held;
     u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
 

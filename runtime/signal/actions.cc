@@ -103,6 +103,7 @@ long signal_set_action(int sig, const SignalAction* new_action, SignalAction* ol
         g_shared_pending_bits.store(g_shared_pending.bits, std::memory_order_relaxed);
         Locked walk(g_registry_lock);
         for (Coroutine& c : registry()) pending_remove(&c.pending, signal_bit(sig));
+        timer_signals_settled(signal_bit(sig));
         host_release_held(signal_bit(sig));
     }
     return 0;
@@ -189,6 +190,7 @@ void signal_set_temporary_mask(Coroutine* c, u64 mask) {
 void signals_enter_multi(Coroutine* c) {
     g_multi = true;
     this_thread()->held = 0;
+    timer_signals_reset();
     signal_want(c->mask);
     g_mirror_mask.store(g_mirrored & c->mask, std::memory_order_seq_cst);
     host_set_mask(g_mirrored & c->mask);
@@ -198,8 +200,7 @@ u64 signal_mirror_mask() { return g_mirror_mask.load(std::memory_order_seq_cst);
 
 void signals_worker_starts() {
     KThread* t = this_thread();
-    t->host_mask = signal_mirror_mask();
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    host_set_mask(signal_mirror_mask());
 }
 
 void signals_after_fork(Coroutine* c) {

@@ -3,6 +3,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/signal/pending.h"
 #include "runtime/signal/signals.h"
@@ -155,6 +156,30 @@ void cancel_opposites(int sig) {
     for (Coroutine& c : registry()) pending_remove(&c.pending, opposite);
 }
 
+// Multi mode: signals of timers that were taken from the kernel and are not delivered yet.
+std::atomic<u64> g_timer_pending{0};
+
+// Signal lock held. What the kernel held back while `out`, which a timer sent, was pending belongs to it as natively: further
+// expirations are overruns, a second signal of a standard number is none.
+void absorb_held(siginfo_t* out) {
+    constexpr int kMost = 64;
+    const u64 set = signal_bit(out->si_signo);
+    const struct {
+        i64 seconds, nanoseconds;
+    } none{0, 0};
+    siginfo_t more;
+    for (int i = 0; i < kMost && sys(__NR_rt_sigtimedwait, &set, &more, &none, 8) == out->si_signo; i++) {
+        if (more.si_code == SI_TIMER && out->si_code == SI_TIMER && more.si_timerid == out->si_timerid) {
+            out->si_overrun += 1 + more.si_overrun;
+            return;  // a short timer has sent the next one by now
+        }
+        if (out->si_signo < kFirstRealtime && more.si_code != SI_TIMER) return;
+        Coroutine* target = more.si_code == SI_TIMER ? timer_signal_target(more) : nullptr;
+        pending_add(target ? &target->pending : &g_shared_pending, more);
+        if (target) wake_for_signal(target);
+    }
+}
+
 void publish_shared() { g_shared_pending_bits.store(g_shared_pending.bits, std::memory_order_seq_cst); }
 
 }  // namespace
@@ -163,7 +188,7 @@ void signal_post_thread(Coroutine* c, const siginfo_t& info) {
     int sig = info.si_signo;
     Locked held(g_signal_lock);
     cancel_opposites(sig);
-    if (drop_at_once(sig, c)) return;
+    if (drop_at_once(sig, c)) return timer_signals_settled(signal_bit(sig));
     pending_add(&c->pending, info);
     if ((~c->mask | c->sigwait_set) & signal_bit(sig)) wake_for_signal(c);
 }
@@ -172,7 +197,7 @@ void signal_post_process(const siginfo_t& info) {
     int sig = info.si_signo;
     Locked held(g_signal_lock);
     cancel_opposites(sig);
-    if (drop_at_once(sig, nullptr)) return;
+    if (drop_at_once(sig, nullptr)) return timer_signals_settled(signal_bit(sig));
     pending_add(&g_shared_pending, info);
     publish_shared();
     // Somebody who waits for it first, else the main thread, else anybody who does not block it.
@@ -224,9 +249,23 @@ bool signal_take(Coroutine* c, u64 set, siginfo_t* out) {
     int sig = next_signal(c, set, &from);
     if (!sig) return false;
     bool taken = pending_take(from, sig, out);
+    if (g_multi && taken && signal_from_timer(*out) && (g_timer_pending.load(std::memory_order_seq_cst) & signal_bit(sig))) {
+        absorb_held(out);
+        timer_signals_settled(signal_bit(sig));
+    }
     publish_shared();
     if (taken && out->si_code == SI_TIMER) timer_signal_delivered(*out);
     return taken;
+}
+
+void timer_signals_reset() { g_timer_pending.store(0, std::memory_order_relaxed); }
+
+void timer_signals_settled(u64 set) {
+    set &= g_timer_pending.load(std::memory_order_seq_cst);
+    if (!set) return;
+    g_timer_pending.fetch_and(~set, std::memory_order_seq_cst);
+    for (u32 i = 0; i < workers_started(); i++)
+        if (KThread* t = worker_at(i); t != this_thread() && (__atomic_load_n(&t->held, __ATOMIC_SEQ_CST) & set)) worker_kick(t);
 }
 
 u64 signal_next_flags(Coroutine* c) {
@@ -267,13 +306,17 @@ void signal_drain() {
             if (t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
             if (!is_error(sys(__NR_rt_sigqueueinfo, sys(__NR_getpid), info.si_signo, &info))) continue;
         }
+        if (g_multi && signal_from_timer(info)) g_timer_pending.fetch_or(signal_bit(info.si_signo), std::memory_order_seq_cst);
         if (target)
             signal_post_thread(target, info);
         else
             signal_post_process(info);
     }
     // What nobody has pending any more was dropped.
-    if (t->held && t->current) host_release_held(t->held & ~signal_pending_set(this_coroutine()));
+    if (t->held && g_multi)
+        host_release_held(t->held & ~g_timer_pending.load(std::memory_order_seq_cst));
+    else if (t->held && t->current)
+        host_release_held(t->held & ~signal_pending_set(this_coroutine()));
     if (g_multi && !t->async_blocked && t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
     if (t->async_blocked) {
         t->async_blocked = false;

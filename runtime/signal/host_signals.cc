@@ -40,14 +40,8 @@ bool kernel_fault(int sig, const siginfo_t* info) {
     return info->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP);
 }
 
-// By a POSIX timer, or by an interval timer (setitimer(2)).
-bool from_timer(const siginfo_t& info) {
-    return info.si_code == SI_TIMER ||
-           (info.si_code == SI_KERNEL && (info.si_signo == SIGALRM || info.si_signo == SIGVTALRM || info.si_signo == SIGPROF));
-}
-
 void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
-    if (from_timer(info) && !g_multi && t->kind == ThreadKind::worker) {
+    if (signal_from_timer(info) && t->kind == ThreadKind::worker) {
         t->held |= signal_bit(info.si_signo) & ~kHostNeverBlocked;
         *(u64*)&uc->uc_sigmask |= t->held;
     }
@@ -85,7 +79,8 @@ void after_guest_signal(GuestContext* g) {
 
 void after_guest_fault(GuestContext* g) {
     KThread* t = this_thread();
-    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &t->host_mask, nullptr, 8);
+    u64 mask = t->host_mask | t->held;
+    if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, 8);
     Coroutine* c = static_cast<Coroutine*>(g);
     siginfo_t info;
     memcpy(&info, c->fault_info, sizeof info);

@@ -76,9 +76,20 @@ u64 signal_pending_set(Coroutine* c);
 Coroutine* timer_signal_target(const siginfo_t& info);
 // timer_create(2) with a guest struct sigevent: 0 or -errno.
 long posix_timer_create(Coroutine* c, i32 clock, u64 guest_event, u64 guest_id);
+// After a lone thread made one natively: its signals are that thread's also when there are others.
+void posix_timer_created_alone(Coroutine* c, u64 guest_event, u64 guest_id);
 // What timer_getoverrun(2) answers: the kernel handed expirations over long before the guest took them.
 void timer_signal_delivered(const siginfo_t& info);
 long posix_timer_overrun(i32 id);
+// By a POSIX timer, or by an interval timer (setitimer(2)).
+inline bool signal_from_timer(const siginfo_t& info) {
+    return info.si_code == SI_TIMER ||
+           (info.si_code == SI_KERNEL && (info.si_signo == SIGALRM || info.si_signo == SIGVTALRM || info.si_signo == SIGPROF));
+}
+// Multi mode: signals of `set` that timers sent are no longer pending; the workers that hold them back (KThread::held) let the
+// kernel send more. The calling worker does so itself (host_release_held).
+void timer_signals_settled(u64 set);
+void timer_signals_reset();  // multi mode begins
 // Latched host signals -> pending sets.
 void signal_drain();
 
@@ -109,7 +120,7 @@ void signals_worker_starts();
 void signal_mirror(u64 set);
 // Mask the host thread really has, for native calls that look at it.
 void host_set_mask(u64 mask);
-// KThread::held: these were delivered, taken or dropped; the kernel may send more.
+// KThread::held of the caller: these were delivered, taken or dropped; the kernel may send more.
 void host_release_held(u64 set);
 // Before exec: the signals that are pending in the runtime go back to the kernel, blocked.
 void signals_prepare_exec(Coroutine* c);

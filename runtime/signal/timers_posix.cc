@@ -28,6 +28,16 @@ struct SigEvent {
 static_assert(sizeof(SigEvent) == 64);
 constexpr i32 kThreadId = 4;  // SIGEV_THREAD_ID
 
+// nullptr: not kept (no memory, or one of very many timers).
+Target* target_of(i32 id) {
+    if (!g_targets) {
+        static Lock making;
+        Locked held(making);
+        if (!g_targets) g_targets = (Target*)pages_alloc(kMostTimers * sizeof(Target));
+    }
+    return g_targets && u32(id) < u32(kMostTimers) ? &g_targets[id] : nullptr;
+}
+
 }  // namespace
 
 Coroutine* timer_signal_target(const siginfo_t& info) {
@@ -39,12 +49,20 @@ Coroutine* timer_signal_target(const siginfo_t& info) {
 }
 
 void timer_signal_delivered(const siginfo_t& info) {
-    if (g_targets && u32(info.si_timerid) < u32(kMostTimers)) g_targets[info.si_timerid].overrun = u32(info.si_overrun);
+    // A timer may be from the time before the second thread, when nothing was noted of it.
+    if (Target* t = target_of(info.si_timerid)) t->overrun = u32(info.si_overrun);
 }
 
 long posix_timer_overrun(i32 id) {
     if (!g_targets || u32(id) >= u32(kMostTimers)) return 0;
     return i32(g_targets[id].overrun);
+}
+
+void posix_timer_created_alone(Coroutine* c, u64 guest_event, u64 guest_id) {
+    SigEvent event;
+    i32 id;
+    if (!get_guest(&event, (void*)guest_event) && (event.notify & kThreadId) && !get_guest(&id, (void*)guest_id))
+        if (Target* t = target_of(id)) *t = {c->tid, 0};
 }
 
 long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
@@ -63,8 +81,7 @@ long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
     }
     long r = sys(__NR_timer_create, clock, &event, &id);
     if (is_error(r)) return r;
-    if (!g_targets) g_targets = (Target*)pages_alloc(kMostTimers * sizeof(Target));
-    if (g_targets && u32(id) < u32(kMostTimers)) g_targets[id] = {to_thread ? tid : 0, 0};
+    if (Target* t = target_of(id)) *t = {to_thread ? tid : 0, 0};
     if (put_guest((void*)guest_id, id)) {
         sys(__NR_timer_delete, id);
         return -EFAULT;

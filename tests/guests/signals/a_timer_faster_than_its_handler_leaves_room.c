@@ -1,5 +1,6 @@
 // a_timer_faster_than_its_handler_leaves_room.c - timers of one microsecond: handlers run to their end again and again, with
-// system calls in them; what a pending timer missed are overruns.
+// system calls in them; what a pending timer missed are overruns. In a process of one thread, then beside one that computes and
+// one that waits.
 #include "check.h"
 
 enum { kEnough = 8000 };
@@ -37,15 +38,45 @@ static void storm(int sig) {
     CHECK_OK(timer_delete(timer));
 }
 
-int main(void) {
-    handle_info(SIGRTMIN, on_timer, 0);
-    handle_info(SIGUSR1, on_timer, 0);
-    handle(SIGALRM, on_alarm, 0);
+static void storms(void) {
     storm(SIGRTMIN);
     storm(SIGUSR1);
     struct itimerval quick = {{0, 1}, {0, 1}};
+    long target = alarms + kEnough;
     CHECK_OK(setitimer(ITIMER_REAL, &quick, NULL));
-    while (alarms < kEnough) getppid();
+    while (alarms < target) getppid();
     CHECK(overruns > 0);
+}
+
+static _Atomic int stop;
+
+static void* compute(void* arg) {
+    long rounds = 0;
+    while (!stop) rounds++;
+    return (void*)rounds;
+}
+
+static void* wait_here(void* arg) {
+    while (sem_wait(arg)) CHECK_EQ(errno, EINTR);
+    return NULL;
+}
+
+int main(void) {
+    sem_t leave;
+    sigset_t all;
+    handle_info(SIGRTMIN, on_timer, 0);
+    handle_info(SIGUSR1, on_timer, 0);
+    handle(SIGALRM, on_alarm, 0);
+    storms();
+    sem_init(&leave, 0, 0);
+    sigfillset(&all);
+    CHECK_0(pthread_sigmask(SIG_BLOCK, &all, NULL));
+    pthread_t computing = start(compute, NULL), waiting = start(wait_here, &leave);
+    CHECK_0(pthread_sigmask(SIG_UNBLOCK, &all, NULL));
+    storms();
+    stop = 1;
+    sem_post(&leave);
+    CHECK(finish(computing) != NULL);
+    finish(waiting);
     say("ok");
 }

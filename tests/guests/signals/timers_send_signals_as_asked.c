@@ -33,10 +33,36 @@ static void* receive_directed(void* arg) {
     return NULL;
 }
 
+static timer_t early;
+
+// a timer from before the second thread keeps its thread, and counts its overruns
+static void* look_at_early(void* arg) {
+    unblock_signal(SIGUSR2);
+    sleep_ms(20);
+    CHECK_EQ(directed, 0);
+    return NULL;
+}
+
+static void before_threads(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+    event._sigev_un._tid = gettid();
+    target = pthread_self();
+    block_signal(SIGUSR2);
+    early = make(&event, CLOCK_MONOTONIC, 1000000, 1000000);
+    pthread_t other = start(look_at_early, NULL);
+    finish(other);
+    unblock_signal(SIGUSR2);
+    while (!directed) pause();
+    CHECK(timer_getoverrun(early) > 0 || directed > 1);
+    CHECK_OK(timer_delete(early));
+    directed = 0;
+}
+
 int main(void) {
     handle(SIGUSR1, count, SA_RESTART);
     handle(SIGUSR2, count_directed, SA_RESTART);
     handle(SIGALRM, count, SA_RESTART);
+    before_threads();
     struct sigevent by_signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
     struct sigevent by_thread = {
         .sigev_notify = SIGEV_THREAD, .sigev_notify_function = in_thread, .sigev_value.sival_int = 2};
