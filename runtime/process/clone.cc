@@ -96,6 +96,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     g_pid = u32(sys(__NR_getpid));
     t->tid = u32(sys(__NR_gettid));
     t->async_blocked = false;
+    hand_attributes_to_kernel(c);
     if (c->direct) {
         // A vfork child forked: its child is a process of its own, with the actions the vfork child had.
         c->direct = false;
@@ -149,7 +150,10 @@ long fork_process(Call& call, const CloneRequest& q) {
     }
     // No signal may fall between the copy of the latch and its reset in the child.
     bool stopped = g_multi;
-    if (stopped) world_stop();
+    if (stopped) {
+        world_stop();
+        affinity_exact(call.c);
+    }
     u64 all = ~kHostNeverBlocked;
     u64 mine = this_thread()->host_mask;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
@@ -193,6 +197,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     }
     Coroutine* c = coroutine_alloc();
     KThread* t = kthread_alloc(ThreadKind::direct);
+    if (g_multi) affinity_exact(call.c);
     if (!c || !t) {
         if (c) coroutine_free(c);
         if (t) kthread_free(t);

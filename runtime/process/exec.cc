@@ -198,6 +198,7 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
             // All that the kernel may still refuse is too much text for a stack, or memory: then mutexes are marked that live.
             process_release_shared();
         }
+        if (g_multi && !c->direct) affinity_exact(c);
         sys(__NR_fcntl, target.fd, F_SETFD, 0);
         // A vfork child shares memory with its parent, who frees this when the child has left it (clone.cc).
         const KThread::Scratch used[] = {{scratch, scratch_bytes}, {arguments.strings, arguments.bytes}, {environment.strings, environment.bytes},

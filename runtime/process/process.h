@@ -52,6 +52,9 @@ u32 tid_allocate();
 
 // A second thread appears: from the kernel's CPU clock to the scheduler's (syscalls/cpu_clock.cc).
 void cpu_clock_enter_multi(Coroutine* c);
+// The calling kernel thread, of a process with this one coroutine, gets what it asked for: nice value, policy, I/O priority. Its CPUs
+// it has already (affinity_exact). From then on the kernel answers (syscalls/sched_calls.cc).
+void hand_attributes_to_kernel(Coroutine* c);
 // Time-stamp ticks as nanoseconds, by the rate observed since then.
 u64 tsc_to_ns(u64 ticks);
 

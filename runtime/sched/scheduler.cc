@@ -231,7 +231,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
         to->on.store(t, std::memory_order_release);
         if (!only_worker()) std::atomic_thread_fence(std::memory_order_seq_cst);  // before its exit looks for signals
         write_fs_base(to->fs_base);
-        if (__builtin_expect(to->affinity_set || t->affinity_applied, 0)) apply_affinity(to);
+        if (__builtin_expect(to->affinity_set, 0)) affinity_apply(to);
         target = to->fiber;
     }
     t->current = to;
@@ -445,6 +445,7 @@ void idle_loop() {
             idle_sleep(t, next);
             continue;
         }
+        if (!c->affinity_set) affinity_relax();
         // Where one was there may be more: pass the search on.
         if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
         if (registry().size() > 1) tick_want(t->run_count.load(std::memory_order_relaxed) != 0);
@@ -629,6 +630,7 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     if (!still_active(c)) return true;
     if (!ticked) return false;
+    affinity_relax();
     if (__builtin_expect(this_thread()->wants_spare.load(std::memory_order_relaxed), 0)) {
         this_thread()->wants_spare.store(false, std::memory_order_relaxed);
         if (!in_kernel_call(c)) worker_ensure_spare();
@@ -693,18 +695,6 @@ IntrResult blocking_syscall(u32 nr, const u64 a[6]) {
         call_for_help();
     }
     return r;
-}
-
-void apply_affinity(const Coroutine* c) {
-    KThread* t = this_thread();
-    if (c->affinity_set) {
-        if (!t->affinity_applied && is_error(sys(__NR_sched_getaffinity, 0, sizeof t->affinity, t->affinity))) return;
-        t->affinity_applied = true;
-        sys(__NR_sched_setaffinity, 0, sizeof c->affinity, c->affinity);
-    } else {
-        sys(__NR_sched_setaffinity, 0, sizeof t->affinity, t->affinity);
-        t->affinity_applied = false;
-    }
 }
 
 u64 coroutine_cpu_tsc(const Coroutine* c) {

@@ -23,8 +23,13 @@ inline bool signal_pending(const Coroutine* c) {
     return ((c->pending.bits | g_shared_pending_bits.load(std::memory_order_relaxed)) & ~c->mask) != 0;
 }
 
-// The worker takes on the CPUs that its coroutine asked for (sched_setaffinity), or its own again.
-void apply_affinity(const Coroutine* c);
+// The worker takes on the CPUs that c, which it is to run, asked for (sched_setaffinity). It keeps them after c, which costs the
+// next one of the same mind nothing; a tick, or a run after idleness, gives it its own back.
+void affinity_apply(const Coroutine* c);
+// Its own again, unless what it runs has asked.
+void affinity_relax();
+// Exactly what its coroutine asked for, for what the kernel derives from the thread: a fork, an exec, a new thread.
+void affinity_exact(const Coroutine* c);
 // If anything was latched for the calling worker: signals go to the pending sets, and the worker stands still or catches up
 // as asked (sched/workers.h). To be called in every loop that could go on for long. No lock held.
 void attend_now();

@@ -55,8 +55,9 @@ struct KThread : TrapThread {
     size_t record_bytes;
     u32 record_generation;
     bool record_refused;
-    bool affinity_applied;  // the kernel thread runs where a coroutine asked to
+    bool affinity_applied;  // the kernel thread runs where a coroutine asked to (sched/affinity.cc)
     u64 affinity[16];       // where it runs otherwise
+    u64 affinity_now[16];
     // Holds no place among the active workers: it is stuck in the kernel, on its way back, or a parked spare.
     std::atomic<bool> retaken;
     bool in_spares;                 // g_sleep_lock

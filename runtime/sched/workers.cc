@@ -83,6 +83,8 @@ bool start_thread(KThread* t, void (*main)(void*)) {
     sys(__NR_rt_sigprocmask, 2, &old, nullptr, 8);
     if (is_error(tid)) return false;
     t->tid = u32(tid);
+    // The caller may be where a coroutine wants to be; what it starts is for all.
+    if (self->affinity_applied) sys(__NR_sched_setaffinity, tid, sizeof self->affinity, self->affinity);
     return true;
 }
 

@@ -63,6 +63,15 @@ i32 nice_of(const Coroutine* c) { return c->nice_set ? c->nice : i32(20 - sys(__
 
 }  // namespace
 
+void hand_attributes_to_kernel(Coroutine* c) {
+    constexpr u32 kIoprioWhoProcess = 1;
+    if (c->sched_set) sys(__NR_sched_setscheduler, 0, c->sched_policy, &c->sched_priority);
+    if (c->nice_set) sys(__NR_setpriority, PRIO_PROCESS, 0, c->nice);
+    if (c->ioprio_set) sys(__NR_ioprio_set, kIoprioWhoProcess, 0, c->ioprio);
+    c->sched_set = c->nice_set = c->ioprio_set = c->affinity_set = false;
+    this_thread()->affinity_applied = false;
+}
+
 long h_sched_setscheduler(Call& call) {
     Coroutine* c = subject(call, call.a[0]);
     if (!c) return native(call);
@@ -146,7 +155,7 @@ long h_sched_setaffinity(Call& call) {
     if (!any) return -EINVAL;
     memcpy(c->affinity, mask, sizeof mask);
     c->affinity_set = true;
-    if (c == call.c) apply_affinity(c);
+    if (c == call.c) affinity_apply(c);
     return 0;
 }
 
