@@ -113,7 +113,7 @@ void kick_janitor(Thread& me, Pool& p) {
 }
 
 void summon(Thread& me, Pool& p, const Successor& s) {
-    if (s.self) g_table->unpark(me.self, s.self);
+    if (s.self) unpark_later(me, s.self);
     if (!s.make) return;
     Carrier* c = new (std::nothrow) Carrier;
     int r = -ENOMEM;

@@ -43,6 +43,10 @@ struct oc_table {
     long (*hand_over)(oc_self self, oc_self whom, uint64_t reason);
     /* The number of the system call in which `whom` is suspended at this moment; -EAGAIN: in none. */
     long (*waiting_call)(oc_self self, oc_self whom);
+    /* A thread may put off one unpark: it writes whom into the word at self + owed, provided that it then finds the worker that
+     * runs it (at self + worker) ticking (the word at worker + tick is not 0). The runtime makes the unpark and empties the word as
+     * soon as something else can run on that worker; the thread may take it back before. */
+    uint64_t owed, worker, tick;
 };
 
 struct oc_table_where {

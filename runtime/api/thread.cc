@@ -46,24 +46,40 @@ long plain_park(Thread& me, u64 deadline_ns) {
     return r == -EAGAIN ? 0 : r;
 }
 
+void meet(Thread& me, const oc_table_where& where) {
+    me.self = where.self;
+    bool old = where.table->bytes < offsetof(oc_table, tick) + sizeof where.table->tick;
+    me.owed = old ? nullptr : (oc_self*)((char*)me.self + where.table->owed);
+}
+
+// The library is written for one thread that stores, the runtime that runs on the same worker and a monitor that takes away.
+oc_self owed(const Thread& me) { return me.owed ? __atomic_load_n(me.owed, __ATOMIC_RELAXED) : nullptr; }
+
+bool ticking(const Thread& me) {
+    const char* worker = __atomic_load_n((const char**)((char*)me.self + g_table->worker), __ATOMIC_RELAXED);
+    return worker && __atomic_load_n((const u64*)(worker + g_table->tick), __ATOMIC_RELAXED);
+}
+
 }  // namespace
 
 bool substrate_find() {
     oc_table_where where{};
     if (!ask_runtime(&where)) return false;
     g_table = where.table;
-    t_thread.self = where.self;
+    meet(t_thread, where);
     return true;
 }
 
 void substrate_meet(Thread& me) {
     oc_table_where where{};
-    if (ask_runtime(&where)) me.self = where.self;
+    if (ask_runtime(&where)) meet(me, where);
 }
 
 long park(Thread& me, u64 deadline_ns, oc_park_reason reason) {
     if (me.self) {
-        long r = g_table->park(me.self, deadline_ns, reason);
+        oc_self next = deadline_ns == kForever ? owed(me) : nullptr;
+        if (next) __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
+        long r = next ? g_table->hand_over(me.self, next, reason) : g_table->park(me.self, deadline_ns, reason);
         if (r != -ENOSYS) return r;
         // The only thread of its process (a fork's child): nobody can unpark it, time and signals can.
     }
@@ -80,6 +96,17 @@ void unpark(Thread& me, Thread& whom) {
         syscall(SYS_futex, &whom.word, FUTEX_WAKE_PRIVATE, 1);
         errno = saved;
     }
+}
+
+void unpark_later(Thread& me, oc_self whom) {
+    if (me.owed && !owed(me)) {
+        __atomic_store_n(me.owed, whom, __ATOMIC_RELEASE);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        // A tick that stops meanwhile has looked at the word; one that is on will.
+        if (ticking(me)) return;
+        __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
+    }
+    g_table->unpark(me.self, whom);
 }
 
 void yield(Thread& me) {

@@ -32,6 +32,7 @@ struct Thread {
     std::uintptr_t stack_low = 0;  // of the present stack or segment; 0: not known yet
     Locals* locals = nullptr;      // of an ordinary thread
     oc_self wake_later = nullptr;  // a carrier's: whom to unpark when it parks, or before it runs the next task
+    oc_self* owed = nullptr;       // table.h: an unpark put off; nullptr: not to be had
 };
 
 extern thread_local constinit Thread t_thread __attribute__((tls_model("initial-exec")));
@@ -51,6 +52,8 @@ inline Thread& self() {
 // 0, -ETIMEDOUT or -EINTR.
 long park(Thread& me, u64 deadline_ns, oc_park_reason reason);
 void unpark(Thread& me, Thread& whom);
+// Puts the unpark of a thread of the runtime's off until the caller parks, which hands over, or the runtime takes the CPU from it.
+void unpark_later(Thread& me, oc_self whom);
 void yield(Thread& me);
 u64 now_ns();
 inline u64 deadline_of(u64 timeout_ns) {

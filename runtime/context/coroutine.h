@@ -113,8 +113,10 @@ struct Coroutine : GuestContext {
     i32 sched_policy, sched_priority, nice, ioprio;
     u64 affinity[16];
 
-    // Calls through the function table (syscalls/task_table.cc): 0, kParkPermit, or the token of the park in progress.
-    std::atomic<u64> park_word;
+    // Calls through the function table (sched/permit.h): an unpark came before its park; and whom this one has yet to unpark,
+    // written by the guest.
+    std::atomic<u32> permit;
+    std::atomic<Coroutine*> owed;
 
     // what the dump shows
     u32 call_nr;           // system call in progress, ~0u: none
@@ -133,7 +135,6 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
-inline constexpr u64 kParkPermit = 1;  // tokens of waits are larger
 
 // The slot pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk slots.
 inline constexpr size_t kSlotsPerChunk = 64;

@@ -11,6 +11,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/sched/observe.h"
+#include "runtime/sched/permit.h"
 #include "runtime/sched/scheduler.h"
 #include "runtime/sched/workers_internal.h"
 
@@ -85,6 +86,10 @@ bool take_over(KThread* t, bool* retaken) {
 }
 
 Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
+    // Whoever is stuck cannot unpark anybody.
+    for (u32 i = 0; i < workers_started(); i++)
+        if (KThread* t = worker_at(i))
+            if (GuestContext* c = __atomic_load_n(&t->current, __ATOMIC_ACQUIRE)) pay_owed(static_cast<Coroutine*>(c));
     Finding found = Finding::nothing;
     bool waiting = work_waits(), idle = somebody_idle(), retaken = false, alone = registry().size() < 2;
     *all_idle = true;

@@ -9,6 +9,7 @@
 #include "runtime/base/text.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
+#include "runtime/sched/permit.h"
 #include "runtime/sched/tick.h"
 #include "runtime/sched/timers.h"
 #include "runtime/sched/warm.h"
@@ -228,8 +229,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     if (to) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
-        to->on.store(t, std::memory_order_release);
-        if (!only_worker()) std::atomic_thread_fence(std::memory_order_seq_cst);  // before its exit looks for signals
+        to->on.store(t, std::memory_order_relaxed);  // seen before it looks at its signals: finish() has a fence on every way
         write_fs_base(to->fs_base);
         if (__builtin_expect(to->affinity_set, 0)) affinity_apply(to);
         target = to->fiber;
@@ -240,6 +240,7 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
 }
 
 void leave(Coroutine* c, After action) {
+    pay_owed(c);
     KThread* t = this_thread();
     if (++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
     // Without a place it runs nobody else; the idle loop parks it.
@@ -261,6 +262,7 @@ void finish(transfer_t from) {
     if (record.action == After::start) return;
     if (!c) {
         this_thread()->idle_fiber = from.fctx;
+        std::atomic_thread_fence(std::memory_order_seq_cst);
         return;
     }
     switch (record.action) {
@@ -518,7 +520,7 @@ void scheduler_init(const SchedulerHooks& hooks, KThread* first) {
 }
 
 u64 wait_begin(Coroutine* c, bool interruptible) {
-    u64 token = ++c->wait_sequence << 8;
+    u64 token = (c->wait_sequence = (c->wait_sequence | 1) + 1) << 8;  // even: no park of the function table (permit.h)
     c->wait_interruptible = interruptible;
     c->wait_word.store(token, std::memory_order_release);
     // Before anybody looks for signals: who makes one pending looks at the wait word afterwards (wake_for_signal); only workers do.
@@ -531,7 +533,7 @@ bool wake(Coroutine* c, u64 token, WakeReason reason) {
     if (!c->wait_word.compare_exchange_strong(expected, token | u8(reason), std::memory_order_acq_rel)) return false;
     warm(c);
     observe_wake(c, reason);
-    if (c->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut) enqueue(c);
+    if (left_its_stack(c)) enqueue(c);
     return true;
 }
 
@@ -560,25 +562,43 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
 }
 
-WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 next_token) {
-    u64 expected = next_token;
-    bool won = next->wait_word.compare_exchange_strong(expected, next_token | u8(WakeReason::woken), std::memory_order_acq_rel);
-    if (won) observe_wake(next, WakeReason::woken);
-    bool ready = won && (next->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut);
+namespace {
+
+// Ends next's park: true when the caller is to run or to queue it.
+bool claim_parked(Coroutine* next) {
+    u64 word = next->wait_word.load(std::memory_order_acquire);
+    if (!parked_by_table(word) || !next->wait_word.compare_exchange_strong(word, word | u64(WakeReason::woken), std::memory_order_acq_rel)) {
+        leave_permit(next);
+        return false;
+    }
+    observe_wake(next, WakeReason::woken);
+    return left_its_stack(next);
+}
+
+}  // namespace
+
+[[gnu::flatten]] WakeReason hand_over(Coroutine* c, Coroutine* next, const char* what) {
+    bool ready = claim_parked(next);
+    if (WakeReason r = begin_park(c); r != WakeReason::none) {
+        if (ready) enqueue(next);
+        return r;
+    }
+    KThread* t = this_thread();
     // Not past the housekeeping, nor when this wait is over before it began; a pinned thread runs its own coroutine only, and a
     // worker without a place nobody else.
-    bool at_once = ready && (this_thread()->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) && !next->pinned &&
-                   !c->pinned && !this_thread()->retaken.load(std::memory_order_relaxed) &&
-                   !(c->sched_state.load(std::memory_order_acquire) & kNotified);
-    if (ready && !at_once) enqueue(next);
-    if (!at_once) return wait_park(c, kNever, what, 0);
+    bool at_once = ready && (t->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) && !next->pinned && !c->pinned &&
+                   !t->retaken.load(std::memory_order_relaxed) && !(c->sched_state.load(std::memory_order_acquire) & kNotified);
+    if (!at_once) {
+        if (ready) enqueue(next);
+        return wait_park(c, kNever, what, 0);
+    }
+    pay_owed(c);
     c->waits_detail = 0;
     if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();
     c->waits_for = what;
     observe_park(c);
-    this_thread()->schedule_count++;
+    t->schedule_count++;
     switch_to(c, After::parked, next);
-    c->sched_state.store(0, std::memory_order_relaxed);
     c->waits_for = nullptr;
     return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
 }
@@ -613,6 +633,7 @@ void yield_now(Coroutine* c) {
         sys(__NR_sched_yield);
         return;
     }
+    pay_owed(c);
     if (!still_active(c)) return;
     KThread* t = this_thread();
     bool empty = !t->run_count.load(std::memory_order_relaxed) && !g_inject_count.load(std::memory_order_relaxed);
@@ -622,6 +643,7 @@ void yield_now(Coroutine* c) {
 }
 
 bool preempted(Coroutine* c, bool ticked) {
+    pay_owed(c);
     if (c->pinned) return false;  // there is nobody else
     if (this_thread()->retaken.load(std::memory_order_relaxed) && in_kernel_call(c)) {
         // Still in its call, which is restarted; nothing of this worker's is anybody's business until the call is over.
@@ -675,6 +697,7 @@ bool preempted(Coroutine* c, bool ticked) {
 
 IntrResult blocking_syscall(u32 nr, const u64 a[6]) {
     KThread* t = this_thread();
+    if (t->current) pay_owed(static_cast<Coroutine*>(t->current));
     if (!g_multi || t->kind != ThreadKind::worker)
         return oc_syscall_intr_told(nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
     oc_worker_slot* slot = t->slot;
@@ -709,7 +732,10 @@ u64 coroutine_cpu_tsc(const Coroutine* c) {
     }
 }
 
-void move_home(Coroutine* c) { switch_to(c, After::requeue, nullptr); }
+void move_home(Coroutine* c) {
+    pay_owed(c);
+    switch_to(c, After::requeue, nullptr);
+}
 
 void exit_coroutine(Coroutine* c) {
     if (c->pinned) this_thread()->ended = true;
@@ -720,6 +746,7 @@ void exit_coroutine(Coroutine* c) {
 void scheduler_after_fork() {
     observe_after_fork();
     KThread* t = this_thread();
+    static_cast<Coroutine*>(t->current)->owed.store(nullptr, std::memory_order_relaxed);
     t->run_lock.reset();
     t->run_head = t->run_tail = nullptr;
     t->run_count.store(0, std::memory_order_relaxed);

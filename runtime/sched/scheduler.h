@@ -67,9 +67,9 @@ void wake_for_signal(Coroutine* c);
 // returns `signal` at once. `what` is a constant text for the dump.
 WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail);
 
-// As wake(next, next_token, woken) followed by wait_park without deadline; `next` runs at once on this worker when it can,
-// ahead of the queue: for the end of a task whose result somebody waits for.
-WakeReason wait_park_for(Coroutine* c, const char* what, Coroutine* next, u64 next_token);
+// unpark(next) followed by a park of c without deadline (permit.h); `next` runs at once on this worker when it can, ahead of the
+// queue: for the start of a task that somebody waits for, and for its end.
+WakeReason hand_over(Coroutine* c, Coroutine* next, const char* what);
 
 // Puts a coroutine that never ran, or that lost its worker, into a run queue.
 void make_ready(Coroutine* c);

@@ -1,13 +1,13 @@
 // task_table.cc - parking, waking and yielding for libocrun, entered as C functions (seccomp/table_x86_64.S)
 //
 // A park here saves no extended state: the caller expects a callee to change it, and the switch keeps the control words. So a
-// suspended task costs its registers and a switch, not a trap. A permit and the token of a park share one word: who unparks
-// exchanges it for the permit and wakes what it found there.
+// suspended task costs its registers and a switch, not a trap.
 #include "runtime/syscalls/task_table.h"
 
 #include <asm/errno.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/sched/permit.h"
 #include "runtime/sched/workers.h"
 
 namespace ocrun {
@@ -29,6 +29,8 @@ long done(Coroutine* c, long result) {
     return result;
 }
 
+long result_of(WakeReason why) { return why == WakeReason::woken ? 0 : why == WakeReason::timeout ? -ETIMEDOUT : -EINTR; }
+
 }  // namespace
 
 extern "C" {
@@ -43,23 +45,13 @@ long oc_table_waiting_call(oc_self, oc_self);
 long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
     Coroutine* c = coroutine_of(self);
     if (!g_multi) return -ENOSYS;
-    if (c->park_word.load(std::memory_order_acquire) == kParkPermit) {
-        c->park_word.store(0, std::memory_order_relaxed);
-        return done(c, 0);
-    }
-    u64 token = wait_begin(c, true);
-    u64 word = 0;
-    // A permit that came this very moment: the wait ends as it began.
-    if (!c->park_word.compare_exchange_strong(word, token, std::memory_order_acq_rel)) wake(c, token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
-    if (c->park_word.exchange(0, std::memory_order_acq_rel) == kParkPermit) return done(c, 0);
-    return done(c, why == WakeReason::timeout ? -ETIMEDOUT : why == WakeReason::woken ? 0 : -EINTR);
+    WakeReason why = begin_park(c);
+    if (why == WakeReason::none) why = wait_park(c, deadline_ns, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
+    return done(c, result_of(why));
 }
 
 long oc_call_unpark(oc_self self, oc_self whom) {
-    Coroutine* c = coroutine_of(whom);
-    u64 before = c->park_word.exchange(kParkPermit, std::memory_order_acq_rel);
-    if (before > kParkPermit) wake(c, before, WakeReason::woken);
+    unpark(coroutine_of(whom));
     return done(coroutine_of(self), 0);
 }
 
@@ -76,24 +68,9 @@ long oc_call_info(oc_self self, oc_runtime_info* out, u64 bytes) {
 }
 
 long oc_call_hand_over(oc_self self, oc_self whom, u64 reason) {
-    Coroutine *c = coroutine_of(self), *next = coroutine_of(whom);
+    Coroutine* c = coroutine_of(self);
     if (!g_multi) return -ENOSYS;
-    u64 before = next->park_word.exchange(kParkPermit, std::memory_order_acq_rel);
-    u64 word = 0, token = 0;
-    bool waits = c->park_word.load(std::memory_order_acquire) != kParkPermit;
-    if (waits) {
-        token = wait_begin(c, true);
-        if (!c->park_word.compare_exchange_strong(word, token, std::memory_order_acq_rel)) wake(c, token, WakeReason::woken);
-    }
-    WakeReason why = WakeReason::woken;
-    if (waits && before > kParkPermit)
-        why = wait_park_for(c, kReasons[reason < OC_PARK_REASONS ? reason : 0], next, before);
-    else if (before > kParkPermit)
-        wake(next, before, WakeReason::woken);
-    else if (waits)
-        why = wait_park(c, kNever, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
-    bool permit = c->park_word.exchange(0, std::memory_order_acq_rel) == kParkPermit;
-    return done(c, permit || why == WakeReason::woken ? 0 : -EINTR);
+    return done(c, result_of(hand_over(c, coroutine_of(whom), kReasons[reason < OC_PARK_REASONS ? reason : 0])));
 }
 
 long oc_call_waiting_call(oc_self self, oc_self whom) {
@@ -127,8 +104,14 @@ void oc_table_take_gs(GuestContext* g) {
 
 namespace {
 
+// From an oc_self, which points to the GuestContext at the start of a Coroutine.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+constexpr u64 kOwed = offsetof(Coroutine, owed), kWorker = offsetof(Coroutine, on), kTick = offsetof(KThread, tick_ns);
+#pragma GCC diagnostic pop
+
 constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info,
-                         oc_table_hand_over, oc_table_waiting_call};
+                         oc_table_hand_over, oc_table_waiting_call, kOwed, kWorker, kTick};
 
 }  // namespace
 
