@@ -94,18 +94,14 @@ extern "C" {
 int oc_task_cancel(oc_task* t) {
     Thread& me = self();
     Inside inside(me);
-    bool never = false;
-    {
-        Locked held(t->lock);
-        u32 state = t->state.load(std::memory_order_relaxed);
-        if (state >= OC_COMPLETE || t->unwinding) return 0;
-        t->cancel.store(true, std::memory_order_seq_cst);
-        never = state == OC_READY;
-        if (never) task_end_locked(me, t, OC_CANCELLED, -ECANCELED, nullptr);
-    }
-    if (never) {
+    if (t->state.load(std::memory_order_acquire) == OC_READY && pool_cancel_ready(me, t)) {
         task_ended(t);
         return 0;
+    }
+    {
+        Locked held(t->lock);
+        if (has_ended(t) || t->unwinding) return 0;
+        t->cancel.store(true, std::memory_order_seq_cst);
     }
     if (me.task == t) return 0;  // its next point of cancellation
     cancel_poke(t);

@@ -45,8 +45,8 @@ void fail(Task* t, std::exception_ptr exception, const char* text) {
 // The task of this carrier is over.
 void finish(Thread& me, Task* t, enum oc_state state, int error, void* value) {
     Inside inside(me);
-    locals_end(t->locals);
-    task_ended(t);
+    if (t->locals.values) locals_end(t->locals);
+    if (t->ended) task_ended(t);
     me.task = nullptr;
     {
         Locked held(t->lock);
@@ -54,13 +54,21 @@ void finish(Thread& me, Task* t, enum oc_state state, int error, void* value) {
     }
 }
 
-void run(Thread& me, Task* t) {
+}  // namespace
+
+void carrier_run(Thread& me, Task* t) {
+    if (g_listeners.load(std::memory_order_relaxed)) {
+        Locked held(t->lock);
+        tell(t, OC_READY, OC_RUNNING);
+    }
     me.cancel_off = 0;
     me.task = t;
-    errno = 0;
+    *me.carrier->errno_at = 0;
     Outcome o = run_task_body(me, t);
     finish(me, t, !o.error ? OC_COMPLETE : o.error == -ECANCELED ? OC_CANCELLED : OC_ERROR, o.error, o.value);
 }
+
+namespace {
 
 void work(Thread& me, Carrier* c) {
     if (_setjmp(c->base)) {
@@ -69,7 +77,7 @@ void work(Thread& me, Carrier* c) {
         finish(me, me.task, OC_ERROR, -EFAULT, nullptr);
     }
     me.inside = 1;
-    while (Task* t = pool_next(me, c)) run(me, t);
+    pool_work(me, c);
 }
 
 struct End {
@@ -92,6 +100,7 @@ void* carrier_main(void* argument) {
     me.carrier = c;
     me.stack_low = (std::uintptr_t)c->stack;
     c->thread = &me;
+    c->errno_at = &errno;
     End end{me, c};
     stack_t alt{};
     alt.ss_sp = (char*)c->stack + g_stacks.bytes() - g_alt_bytes;

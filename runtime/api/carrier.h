@@ -11,6 +11,7 @@ struct Carrier {
     Carrier* next = nullptr;  // among the idle or the dead
     Thread* thread = nullptr;
     pthread_t id{};
+    int* errno_at = nullptr;
     void* stack = nullptr;    // lowest usable address; the alternate stack lies above
     jmp_buf base;             // where a fault in a task goes on
     // Under the pool's lock:
@@ -20,10 +21,14 @@ struct Carrier {
     Carrier* next_of_all = nullptr;
     Carrier** link_of_all = nullptr;
     bool leave = false;       // to end when idle
+    bool watched = false;     // somebody listened when `task` began: the janitor may look at it
+    bool released = false;    // the reference to `task` went with its end
 };
 
 // A new thread that begins as a searcher: 0 or -errno.
 int carrier_start(Thread& me, Carrier* c);
+// Runs a task that has begun, to its end.
+void carrier_run(Thread& me, Task* t);
 // Sizes the stacks: once, before the first carrier.
 void carriers_init(u64 stack_bytes);
 // After the thread is gone: its stack goes back.

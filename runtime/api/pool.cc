@@ -83,13 +83,12 @@ Task* pop(Pool& p) {
 }
 
 struct Successor {
-    Carrier* wake = nullptr;
     oc_self self = nullptr;
     bool make = false;
 };
 
 // Lock held. Who looks at the queue next, if somebody must.
-Successor name_successor(Thread& me, Pool& p) {
+inline Successor name_successor(Thread& me, Pool& p) {
     Successor s;
     if (!p.queued || p.searching) return s;
     if (Carrier* c = p.idle) {
@@ -112,9 +111,7 @@ void kick_janitor(Thread& me, Pool& p) {
     if (p.janitor_thread) unpark(me, *p.janitor_thread);
 }
 
-void summon(Thread& me, Pool& p, const Successor& s) {
-    if (s.self) unpark_later(me, s.self);
-    if (!s.make) return;
+[[gnu::noinline]] void make_carrier(Thread& me, Pool& p) {
     Carrier* c = new (std::nothrow) Carrier;
     int r = -ENOMEM;
     if (c) {
@@ -138,11 +135,20 @@ void summon(Thread& me, Pool& p, const Successor& s) {
     }
 }
 
+inline void summon(Thread& me, Pool& p, const Successor& s) {
+    if (s.self) unpark_later(me, s.self);
+    if (__builtin_expect(s.make, 0)) make_carrier(me, p);
+}
+
 // Lock held. The carrier's last task is over; to be released without the lock.
 Task* settle(Thread& me, Pool& p, Carrier* c) {
     Task* t = c->task;
     if (!t) return nullptr;
     c->task = nullptr;
+    if (c->released) {  // by its end: somebody else's by now
+        c->released = false;
+        t = nullptr;
+    }
     if (--p.under_way == 0 && p.stopper) unpark(me, *p.stopper);
     return t;
 }
@@ -219,7 +225,7 @@ void janitor_cancels(Pool& p) {
 void janitor_watch(Thread& me, Pool& p) {
     Locked held(p.lock);
     for (Carrier* c = p.all; c; c = c->next_of_all) {
-        if (!c->task || !c->thread->self) continue;
+        if (!c->task || !c->watched || !c->thread->self) continue;
         Locked task(c->task->lock);
         if (c->task->carrier != c) continue;
         long call = g_table->waiting_call(me.self, c->thread->self);
@@ -360,12 +366,12 @@ int pool_submit(Thread& me, Task* t) {
     return 0;
 }
 
-Task* pool_next(Thread& me, Carrier* c) {
+void pool_work(Thread& me, Carrier* c) {
     Pool& p = pool();
     for (;;) {
         Successor s;
         Task *t, *over;
-        bool leave = false;
+        bool leave = false, begun = false;
         {
             Locked held(p.lock);
             over = settle(me, p, c);
@@ -373,6 +379,13 @@ Task* pool_next(Thread& me, Carrier* c) {
             t = pop(p);
             if (t) {
                 c->task = t;
+                c->watched = g_listeners.load(std::memory_order_relaxed);
+                // Under this lock: a cancellation either comes before or finds the carrier.
+                begun = t->state.load(std::memory_order_relaxed) == OC_READY;
+                if (begun) {
+                    t->carrier = c;
+                    t->state.store(OC_RUNNING, std::memory_order_release);
+                }
                 let_submit(me, p);
                 s = name_successor(me, p);
             } else if (c->leave || p.phase == Phase::ending || p.phase == Phase::off) {
@@ -385,19 +398,19 @@ Task* pool_next(Thread& me, Carrier* c) {
             }
         }
         if (over) task_release(over);
-        bool idle = !t && !leave;
+        if (t || leave) {
+            if (oc_self later = me.wake_later) {
+                me.wake_later = nullptr;
+                g_table->unpark(me.self, later);
+            }
+            if (leave) return;
+            summon(me, p, s);
+            if (begun) carrier_run(me, t);
+            continue;
+        }
         if (oc_self later = me.wake_later) {
             me.wake_later = nullptr;
-            if (idle)
-                g_table->hand_over(me.self, later, OC_PARK_IDLE);
-            else
-                g_table->unpark(me.self, later);
-        }
-        if (leave) return nullptr;
-        if (t) {
-            summon(me, p, s);
-            if (task_begin(t, c)) return t;
-            continue;  // cancelled before
+            g_table->hand_over(me.self, later, OC_PARK_IDLE);
         }
         while (c->idle.load(std::memory_order_acquire)) park(me, kForever, OC_PARK_IDLE);
     }
@@ -444,6 +457,15 @@ void pool_carrier_ends(Thread& me, Carrier* c) {
     c->next = p.dead;
     p.dead = c;
     kick_janitor(me, p);
+}
+
+bool pool_cancel_ready(Thread& me, Task* t) {
+    Pool& p = pool();
+    Locked queue(p.lock);
+    Locked held(t->lock);
+    if (t->state.load(std::memory_order_relaxed) != OC_READY) return false;
+    task_end_locked(me, t, OC_CANCELLED, -ECANCELED, nullptr);
+    return true;
 }
 
 void pool_cancel_pending(Task* t) {

@@ -12,11 +12,13 @@ namespace oc {
 
 // 0 or -errno: -ENODEV not started, -ESHUTDOWN. Takes over one reference. May wait when the queue is full.
 int pool_submit(Thread& me, Task* t);
-// The next task for a carrier; waits for one. nullptr: end the thread. `me.wake_later` is unparked on the way.
-Task* pool_next(Thread& me, Carrier* c);
+// The life of a carrier: takes tasks and waits for them until it is to end. `me.wake_later` is unparked on the way.
+void pool_work(Thread& me, Carrier* c);
 // Around a carrier's life, on its thread.
 void pool_carrier_begins(Carrier* c);
 void pool_carrier_ends(Thread& me, Carrier* c);
+// Ends a task that has not begun, as cancelled: false when it has.
+bool pool_cancel_ready(Thread& me, Task* t);
 // A cancelled task whose thread was poked: poke it again until it ends. Takes a reference.
 void pool_cancel_pending(Task* t);
 

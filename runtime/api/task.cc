@@ -2,6 +2,7 @@
 #include "runtime/api/task.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,14 +27,56 @@ u64 next_id() {
     return t_next_id++;
 }
 
+// Memory of tasks goes round in the thread that frees it.
+constexpr u32 kSpareTasks = 64;
+pthread_key_t g_spare_end;
+pthread_once_t g_spare_once = PTHREAD_ONCE_INIT;
+
+void free_spares(void* thread) {
+    Thread& me = *(Thread*)thread;
+    me.spare_known = false;
+    while (Task* t = me.spare_tasks) {
+        me.spare_tasks = t->next;
+        ::operator delete(t);
+    }
+    me.spare_count = 0;
+}
+void make_spare_key() { pthread_key_create(&g_spare_end, free_spares); }
+
+oc_task* task_alloc(Thread& me) {
+    void* p = me.spare_tasks;
+    if (__builtin_expect(p != nullptr, 1)) {
+        me.spare_tasks = me.spare_tasks->next;
+        me.spare_count--;
+    } else if (!(p = ::operator new(sizeof(oc_task), std::nothrow))) {
+        return nullptr;
+    }
+    return new (p) oc_task{};
+}
+
+void task_free(oc_task* t) {
+    Thread& me = t_thread;
+    if (__builtin_expect(!me.spare_known, 0)) {
+        pthread_once(&g_spare_once, make_spare_key);
+        me.spare_known = !pthread_setspecific(g_spare_end, &me);
+    }
+    if (!me.spare_known || me.spare_count >= kSpareTasks) {
+        ::operator delete(t);
+        return;
+    }
+    t->next = me.spare_tasks;
+    me.spare_tasks = t;
+    me.spare_count++;
+}
+
 void link(Task* t, WaitNode* n) {
     n->next = t->waiters;
     if (n->next) n->next->link.store(&n->next, std::memory_order_relaxed);
     n->link.store(&t->waiters, std::memory_order_relaxed);
     t->waiters = n;
 }
-// Last: link, which its owner may look at without the lock.
-void unlink(WaitNode* n) {
+// Link last, which its owner may look at without the lock.
+inline void unlink(WaitNode* n) {
     WaitNode** link = n->link.load(std::memory_order_relaxed);
     if (!link) return;
     *link = n->next;
@@ -42,7 +85,7 @@ void unlink(WaitNode* n) {
 }
 
 // False when it has ended: no need to wait.
-bool wait_on(Task* t, WaitNode* n, Thread& me) {
+inline bool wait_on(Task* t, WaitNode* n, Thread& me) {
     n->thread = &me;
     Locked held(t->lock);
     if (has_ended(t)) {
@@ -52,8 +95,8 @@ bool wait_on(Task* t, WaitNode* n, Thread& me) {
     link(t, n);
     return true;
 }
-void wait_off(Task* t, WaitNode* n) {
-    if (has_ended(t) && !n->link.load(std::memory_order_acquire)) return;
+inline void wait_off(Task* t, WaitNode* n) {
+    if (has_ended(t) && !n->link.load(std::memory_order_acquire) && !t->lock.is_held()) return;
     Locked held(t->lock);
     unlink(n);
 }
@@ -85,15 +128,6 @@ int join(Task* t, u64 timeout_ns, void** value) {
 
 }  // namespace
 
-bool task_begin(Task* t, Carrier* carrier) {
-    Locked held(t->lock);
-    if (t->state.load(std::memory_order_relaxed) != OC_READY) return false;
-    t->state.store(OC_RUNNING, std::memory_order_relaxed);
-    t->carrier = carrier;
-    tell(t, OC_READY, OC_RUNNING);
-    return true;
-}
-
 void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* value) {
     u32 before = t->state.load(std::memory_order_relaxed);
     t->error = error;
@@ -105,6 +139,11 @@ void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* 
     if (one && !one->next && me.carrier && !me.task && one->thread->self && !me.wake_later) {
         me.wake_later = one->thread->self;
         unlink(one);
+        // The handle's reference outlives the join, and the join this lock (wait_off): the carrier's goes now, without a race.
+        if (t->references.load(std::memory_order_relaxed) == 2 && !me.carrier->watched) {
+            t->references.store(1, std::memory_order_relaxed);
+            me.carrier->released = true;
+        }
     }
     t->state.store(state, std::memory_order_release);
     tell(t, before, state, error);
@@ -122,7 +161,7 @@ void task_ended(Task* t) {
 void task_release(Task* t) {
     if (t->references.load(std::memory_order_acquire) != 1 && t->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     delete t->failure;
-    delete static_cast<oc_task*>(t);
+    task_free(static_cast<oc_task*>(t));
 }
 
 }  // namespace oc
@@ -138,7 +177,7 @@ oc_task* oc_task_create_with(oc_function function, void* argument, const oc_task
         errno = EINVAL;
         return nullptr;
     }
-    oc_task* t = new (std::nothrow) oc_task{};
+    oc_task* t = task_alloc(me);
     if (!t) {
         errno = ENOMEM;
         return nullptr;
@@ -150,7 +189,7 @@ oc_task* oc_task_create_with(oc_function function, void* argument, const oc_task
     t->id = next_id();
     tell(t, 0, OC_READY);
     if (int r = pool_submit(me, t)) {
-        delete t;
+        task_free(t);
         errno = -r;
         return nullptr;
     }

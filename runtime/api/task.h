@@ -52,8 +52,6 @@ void task_release(Task* t);
 void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* value);
 // Before the end of one that ran: its locals. After any end: its creator's callback.
 void task_ended(Task* t);
-// ready -> running; false when it was cancelled before.
-bool task_begin(Task* t, Carrier* carrier);
 
 // Of the calling thread in a task: state and events around a wait (listen.cc).
 class Suspended {

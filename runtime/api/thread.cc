@@ -35,29 +35,10 @@ long futex_wait(std::atomic<u32>* word, u32 value, u64 deadline_ns) {
     return error;
 }
 
-long plain_park(Thread& me, u64 deadline_ns) {
-    u32 none = 0;
-    if (!me.word.compare_exchange_strong(none, kWaiting, std::memory_order_acquire)) {
-        me.word.store(0, std::memory_order_relaxed);
-        return 0;
-    }
-    long r = futex_wait(&me.word, kWaiting, deadline_ns);
-    if (me.word.exchange(0, std::memory_order_acquire) == kPermit) return 0;
-    return r == -EAGAIN ? 0 : r;
-}
-
 void meet(Thread& me, const oc_table_where& where) {
     me.self = where.self;
     bool old = where.table->bytes < offsetof(oc_table, tick) + sizeof where.table->tick;
     me.owed = old ? nullptr : (oc_self*)((char*)me.self + where.table->owed);
-}
-
-// The library is written for one thread that stores, the runtime that runs on the same worker and a monitor that takes away.
-oc_self owed(const Thread& me) { return me.owed ? __atomic_load_n(me.owed, __ATOMIC_RELAXED) : nullptr; }
-
-bool ticking(const Thread& me) {
-    const char* worker = __atomic_load_n((const char**)((char*)me.self + g_table->worker), __ATOMIC_RELAXED);
-    return worker && __atomic_load_n((const u64*)(worker + g_table->tick), __ATOMIC_RELAXED);
 }
 
 }  // namespace
@@ -75,15 +56,15 @@ void substrate_meet(Thread& me) {
     if (ask_runtime(&where)) meet(me, where);
 }
 
-long park(Thread& me, u64 deadline_ns, oc_park_reason reason) {
-    if (me.self) {
-        oc_self next = deadline_ns == kForever ? owed(me) : nullptr;
-        if (next) __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
-        long r = next ? g_table->hand_over(me.self, next, reason) : g_table->park(me.self, deadline_ns, reason);
-        if (r != -ENOSYS) return r;
-        // The only thread of its process (a fork's child): nobody can unpark it, time and signals can.
+long plain_park(Thread& me, u64 deadline_ns) {
+    u32 none = 0;
+    if (!me.word.compare_exchange_strong(none, kWaiting, std::memory_order_acquire)) {
+        me.word.store(0, std::memory_order_relaxed);
+        return 0;
     }
-    return plain_park(me, deadline_ns);
+    long r = futex_wait(&me.word, kWaiting, deadline_ns);
+    if (me.word.exchange(0, std::memory_order_acquire) == kPermit) return 0;
+    return r == -EAGAIN ? 0 : r;
 }
 
 void unpark(Thread& me, Thread& whom) {
@@ -96,17 +77,6 @@ void unpark(Thread& me, Thread& whom) {
         syscall(SYS_futex, &whom.word, FUTEX_WAKE_PRIVATE, 1);
         errno = saved;
     }
-}
-
-void unpark_later(Thread& me, oc_self whom) {
-    if (me.owed && !owed(me)) {
-        __atomic_store_n(me.owed, whom, __ATOMIC_RELEASE);
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-        // A tick that stops meanwhile has looked at the word; one that is on will.
-        if (ticking(me)) return;
-        __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
-    }
-    g_table->unpark(me.self, whom);
 }
 
 void yield(Thread& me) {

@@ -4,6 +4,8 @@
 // by an unpark, or at once by a permit that one left before; it may also end for no reason (signals), so every caller looks at its
 // condition again.
 #pragma once
+#include <errno.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +35,9 @@ struct Thread {
     Locals* locals = nullptr;      // of an ordinary thread
     oc_self wake_later = nullptr;  // a carrier's: whom to unpark when it parks, or before it runs the next task
     oc_self* owed = nullptr;       // table.h: an unpark put off; nullptr: not to be had
+    Task* spare_tasks = nullptr;   // memory for tasks (task.cc)
+    u32 spare_count = 0;
+    bool spare_known = false;      // the thread's end will free it
 };
 
 extern thread_local constinit Thread t_thread __attribute__((tls_model("initial-exec")));
@@ -50,10 +55,31 @@ inline Thread& self() {
 }
 
 // 0, -ETIMEDOUT or -EINTR.
-long park(Thread& me, u64 deadline_ns, oc_park_reason reason);
+long plain_park(Thread& me, u64 deadline_ns);
+inline long park(Thread& me, u64 deadline_ns, oc_park_reason reason) {
+    if (me.self) {
+        // Who was to be unparked goes on in the caller's place.
+        oc_self next = me.owed && deadline_ns == kForever ? __atomic_load_n(me.owed, __ATOMIC_RELAXED) : nullptr;
+        if (next) __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
+        long r = next ? g_table->hand_over(me.self, next, reason) : g_table->park(me.self, deadline_ns, reason);
+        // The only thread of its process (a fork's child): nobody can unpark it, time and signals can.
+        if (__builtin_expect(r != -ENOSYS, 1)) return r;
+    }
+    return plain_park(me, deadline_ns);
+}
 void unpark(Thread& me, Thread& whom);
 // Puts the unpark of a thread of the runtime's off until the caller parks, which hands over, or the runtime takes the CPU from it.
-void unpark_later(Thread& me, oc_self whom);
+inline void unpark_later(Thread& me, oc_self whom) {
+    if (me.owed && !__atomic_load_n(me.owed, __ATOMIC_RELAXED)) {
+        __atomic_store_n(me.owed, whom, __ATOMIC_RELEASE);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        // A tick that stops meanwhile has looked at the word; one that is on will.
+        const char* worker = __atomic_load_n((const char**)((char*)me.self + g_table->worker), __ATOMIC_RELAXED);
+        if (worker && __atomic_load_n((const u64*)(worker + g_table->tick), __ATOMIC_RELAXED)) return;
+        __atomic_store_n(me.owed, nullptr, __ATOMIC_RELAXED);
+    }
+    g_table->unpark(me.self, whom);
+}
 void yield(Thread& me);
 u64 now_ns();
 inline u64 deadline_of(u64 timeout_ns) {
@@ -88,6 +114,7 @@ public:
         lock_slowly();
     }
     void unlock() { word_.store(0, std::memory_order_release); }
+    bool is_held() const { return word_.load(std::memory_order_acquire); }
 
 private:
     void lock_slowly();

@@ -9,6 +9,8 @@
 // from it (a park, a tick, its end) makes the unpark first, and the monitor does for a worker that is stuck. So a thread that
 // creates a task and joins it at once hands over to a carrier that never was in a run queue.
 #pragma once
+#include <asm/errno.h>
+
 #include "runtime/sched/scheduler.h"
 
 namespace ocrun {
@@ -18,24 +20,31 @@ inline bool parked_by_table(u64 wait_word) { return (wait_word & 0xff) == u64(Wa
 // By who ended c's wait: true when c has left its stack, so that the caller is to run or to queue it; else who switches it out does.
 inline bool left_its_stack(Coroutine* c) {
     return c->sched_state.load(std::memory_order_acquire) & kSwitchedOut ||
-           c->sched_state.fetch_or(kNotified, std::memory_order_acq_rel) & kSwitchedOut;
+           c->sched_state.exchange(kNotified, std::memory_order_acq_rel) & kSwitchedOut;
 }
 
-// `none`: the park has begun and wait_park follows. Else it is over.
-inline WakeReason begin_park(Coroutine* c) {
-    if (c->permit.load(std::memory_order_relaxed)) {
-        c->permit.exchange(0, std::memory_order_acq_rel);
-        return WakeReason::woken;
-    }
-    u64 token = (c->wait_sequence = (c->wait_sequence | 1) + 2) << 8;
-    c->wait_interruptible = true;
-    c->wait_word.store(token, std::memory_order_seq_cst);
-    if (__builtin_expect(!c->permit.load(std::memory_order_seq_cst), 1)) return WakeReason::none;
-    c->permit.exchange(0, std::memory_order_acq_rel);
-    // Who won this wait will put c into a queue: then it has to be waited for.
-    bool over = c->wait_word.compare_exchange_strong(token, token | u64(WakeReason::woken), std::memory_order_acq_rel);
-    return over ? WakeReason::woken : WakeReason::none;
+// c is about to be parked. True when a permit or a signal came before: then who calls ends the park.
+inline bool announce_park(Coroutine* c) {
+    c->wait_sequence = (c->wait_sequence | 1) + 2;
+    c->wait_word.store(c->wait_sequence << 8, std::memory_order_seq_cst);
+    return c->permit.load(std::memory_order_seq_cst) || signal_pending(c);
 }
+// The calling coroutine waits for an unpark until deadline_ns. `what` as of wait_park.
+WakeReason park(Coroutine* c, u64 deadline_ns, const char* what);
+
+// Back to the guest behind a park: 0, -ETIMEDOUT or -EINTR. Does not return when there is something to do before.
+inline long park_result(Coroutine* c, WakeReason why) {
+    long result = why == WakeReason::woken ? 0 : why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
+    if (__builtin_expect(signal_pending(c), 0)) {
+        c->regs.rax = u64(result);
+        oc_table_again();
+    }
+    return result;
+}
+
+// unpark(next) and a park of c, the caller, without deadline; `next` runs at once on this worker when it can, ahead of the queue:
+// for the start of a task that somebody waits for, and for its end. The result is that of park_result.
+long hand_over(Coroutine* c, Coroutine* next, const char* what);
 
 // Not found parked just now.
 void leave_permit(Coroutine* c);

@@ -50,8 +50,9 @@ std::atomic<u64> g_poller_deadline{0};
 // Looks around before an idle worker sleeps.
 constexpr int kSpins = 64;
 
-// As enum oc_switch_why. surplus: the worker has no place any more, its coroutine goes on elsewhere.
-enum class After : u8 { parked, requeue, dead, start, surplus };
+// As enum oc_switch_why. surplus: the worker has no place any more, its coroutine goes on elsewhere. handed: parks only once its
+// stack is left.
+enum class After : u8 { parked, requeue, dead, start, surplus, handed };
 struct SwitchRecord {
     Coroutine* from;  // nullptr: the idle loop
     After action;
@@ -211,18 +212,25 @@ void housekeeping() {
     g_hooks.poll_io(0);
 }
 
+// The park of one that handed over begins here, off its stack: who unparks it may run it at once.
+inline void handed(Coroutine* c, fcontext_t fiber) {
+    c->fiber = fiber;
+    c->sched_state.store(kSwitchedOut, std::memory_order_relaxed);
+    if (__builtin_expect(announce_park(c), 0)) wake(c, c->wait_sequence << 8, WakeReason::woken);
+}
+
 // Leaves `from` (nullptr: the idle loop) for `to` (nullptr: the idle loop); returns when `from` runs again.
-void switch_to(Coroutine* from, After action, Coroutine* to) {
+[[gnu::always_inline]] inline void switch_now(Coroutine* from, After action, Coroutine* to) {
     KThread* t = this_thread();
     SwitchRecord record{from, action};
     fcontext_t target = t->idle_fiber;
     u64 tsc = __builtin_ia32_rdtsc();
-    observe_switch(t, from, u32(action == After::surplus ? After::requeue : action), to, tsc);
+    observe_switch(t, from, u32(action == After::surplus ? After::requeue : action == After::handed ? After::parked : action), to, tsc);
     if (from) {
         if (from->xstate_live && action != After::dead) save_live_xstate(from);
         from->fs_base = read_fs_base();
         from->cpu_tsc += tsc - t->switched_in_tsc;
-        if (action == After::parked) from->parked_since_tsc = tsc;
+        if (action == After::parked || action == After::handed) from->parked_since_tsc = tsc;
         from->on.store(nullptr, std::memory_order_relaxed);
     }
     t->switched_in_tsc = tsc;
@@ -236,8 +244,13 @@ void switch_to(Coroutine* from, After action, Coroutine* to) {
     }
     t->current = to;
     t->slot->co = to ? to->tid : 0;
-    finish(oc_switch(target, &record));
+    transfer_t back = oc_switch(target, &record);
+    SwitchRecord* left = (SwitchRecord*)back.data;
+    if (__builtin_expect(left->action != After::handed, 0)) return finish(back);
+    handed(left->from, back.fctx);
 }
+
+void switch_to(Coroutine* from, After action, Coroutine* to) { switch_now(from, action, to); }
 
 void leave(Coroutine* c, After action) {
     pay_owed(c);
@@ -268,7 +281,7 @@ void finish(transfer_t from) {
     switch (record.action) {
         case After::parked:
             c->fiber = from.fctx;
-            if (c->sched_state.fetch_or(kSwitchedOut, std::memory_order_acq_rel) & kNotified) enqueue(c);
+            if (c->sched_state.exchange(kSwitchedOut, std::memory_order_acq_rel) & kNotified) enqueue(c);
             break;
         case After::requeue:
             c->fiber = from.fctx;
@@ -277,6 +290,9 @@ void finish(transfer_t from) {
         case After::surplus:
             c->fiber = from.fctx;
             enqueue_common(c);
+            break;
+        case After::handed:
+            handed(c, from.fctx);
             break;
         case After::dead:
             coroutine_free(c);
@@ -538,6 +554,7 @@ bool wake(Coroutine* c, u64 token, WakeReason reason) {
 }
 
 void wake_for_signal(Coroutine* c) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // what is pending first: a park is announced, then looks at it
     u64 word = c->wait_word.load(std::memory_order_seq_cst);
     if ((word & 0xff) == u8(WakeReason::none) && c->wait_interruptible && wake(c, word, WakeReason::signal)) return;
     // Running elsewhere: its worker has to look.
@@ -577,30 +594,27 @@ bool claim_parked(Coroutine* next) {
 
 }  // namespace
 
-[[gnu::flatten]] WakeReason hand_over(Coroutine* c, Coroutine* next, const char* what) {
+long hand_over(Coroutine* c, Coroutine* next, const char* what) {
     bool ready = claim_parked(next);
-    if (WakeReason r = begin_park(c); r != WakeReason::none) {
-        if (ready) enqueue(next);
-        return r;
-    }
     KThread* t = this_thread();
-    // Not past the housekeeping, nor when this wait is over before it began; a pinned thread runs its own coroutine only, and a
-    // worker without a place nobody else.
-    bool at_once = ready && (t->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) && !next->pinned && !c->pinned &&
-                   !t->retaken.load(std::memory_order_relaxed) && !(c->sched_state.load(std::memory_order_acquire) & kNotified);
-    if (!at_once) {
+    // Not past the housekeeping, nor when there is no reason to wait; a pinned thread runs its own coroutine only, and a worker
+    // without a place nobody else.
+    bool at_once = ready && (t->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) &&
+                   !c->permit.load(std::memory_order_relaxed) && !next->pinned && !c->pinned && !t->retaken.load(std::memory_order_relaxed);
+    if (__builtin_expect(!at_once, 0)) {
         if (ready) enqueue(next);
-        return wait_park(c, kNever, what, 0);
+        return park_result(c, park(c, kNever, what));
     }
     pay_owed(c);
+    c->wait_interruptible = true;
     c->waits_detail = 0;
     if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();
     c->waits_for = what;
     observe_park(c);
     t->schedule_count++;
-    switch_to(c, After::parked, next);
+    switch_now(c, After::handed, next);
     c->waits_for = nullptr;
-    return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
+    return park_result(c, WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff));
 }
 
 void make_ready(Coroutine* c) {
@@ -746,7 +760,7 @@ void exit_coroutine(Coroutine* c) {
 void scheduler_after_fork() {
     observe_after_fork();
     KThread* t = this_thread();
-    static_cast<Coroutine*>(t->current)->owed.store(nullptr, std::memory_order_relaxed);
+    this_coroutine()->owed.store(nullptr, std::memory_order_relaxed);
     t->run_lock.reset();
     t->run_head = t->run_tail = nullptr;
     t->run_count.store(0, std::memory_order_relaxed);

@@ -67,10 +67,6 @@ void wake_for_signal(Coroutine* c);
 // returns `signal` at once. `what` is a constant text for the dump.
 WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail);
 
-// unpark(next) followed by a park of c without deadline (permit.h); `next` runs at once on this worker when it can, ahead of the
-// queue: for the start of a task that somebody waits for, and for its end.
-WakeReason hand_over(Coroutine* c, Coroutine* next, const char* what);
-
 // Puts a coroutine that never ran, or that lost its worker, into a run queue.
 void make_ready(Coroutine* c);
 // A coroutine waits in the queue of the calling worker.

@@ -29,7 +29,7 @@ long done(Coroutine* c, long result) {
     return result;
 }
 
-long result_of(WakeReason why) { return why == WakeReason::woken ? 0 : why == WakeReason::timeout ? -ETIMEDOUT : -EINTR; }
+const char* text_of(u64 reason) { return kReasons[reason < OC_PARK_REASONS ? reason : 0]; }
 
 }  // namespace
 
@@ -45,9 +45,7 @@ long oc_table_waiting_call(oc_self, oc_self);
 long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
     Coroutine* c = coroutine_of(self);
     if (!g_multi) return -ENOSYS;
-    WakeReason why = begin_park(c);
-    if (why == WakeReason::none) why = wait_park(c, deadline_ns, kReasons[reason < OC_PARK_REASONS ? reason : 0], 0);
-    return done(c, result_of(why));
+    return park_result(c, park(c, deadline_ns, text_of(reason)));
 }
 
 long oc_call_unpark(oc_self self, oc_self whom) {
@@ -70,7 +68,7 @@ long oc_call_info(oc_self self, oc_runtime_info* out, u64 bytes) {
 long oc_call_hand_over(oc_self self, oc_self whom, u64 reason) {
     Coroutine* c = coroutine_of(self);
     if (!g_multi) return -ENOSYS;
-    return done(c, result_of(hand_over(c, coroutine_of(whom), kReasons[reason < OC_PARK_REASONS ? reason : 0])));
+    return hand_over(c, coroutine_of(whom), text_of(reason));
 }
 
 long oc_call_waiting_call(oc_self self, oc_self whom) {

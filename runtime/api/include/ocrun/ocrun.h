@@ -168,7 +168,8 @@ typedef struct oc_event {
     uint64_t at_ns;        /**< CLOCK_MONOTONIC */
 } oc_event;
 /** Called where the change happens, before the task goes on. OC_SYSCALL and the OC_RUNNING behind it are told by a thread of the
- * library that looks every millisecond while somebody listens: shorter waits in system calls are not heard, and on plain threads none.
+ * library that looks every millisecond at tasks that began while somebody listened: shorter waits in system calls are not heard, and
+ * on plain threads none.
  * Must not wait nor call this library. */
 typedef void (*oc_listener)(void* argument, const oc_event* event);
 /** At most 16 at a time. @return 0; -EAGAIN */
