@@ -18,6 +18,7 @@ oc_table_\name:
     table_entry info
     table_entry hand_over
     table_entry waiting_call
+    table_entry rank
 
     .balign 16
 table_common:

@@ -61,6 +61,10 @@ void carrier_run(Thread& me, Task* t) {
         Locked held(t->lock);
         tell(t, OC_READY, OC_RUNNING);
     }
+    if (__builtin_expect(t->priority != me.carrier->priority, 0)) {
+        me.carrier->priority = t->priority;
+        rank(me, t->priority);
+    }
     me.cancel_off = 0;
     me.task = t;
     *me.carrier->errno_at = 0;

@@ -11,6 +11,7 @@ struct Carrier {
     Carrier* next = nullptr;  // among the idle or the dead
     Thread* thread = nullptr;
     pthread_t id{};
+    long priority = 0;        // as the runtime was told
     int* errno_at = nullptr;
     void* stack = nullptr;    // lowest usable address; the alternate stack lies above
     jmp_buf base;             // where a fault in a task goes on

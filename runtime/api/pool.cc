@@ -41,6 +41,8 @@ struct Pool {
     // Queue. Priority 0 has a list of its own; the map's lists are never empty.
     Fifo ordinary;
     std::map<long, Fifo> others;
+    u32 turns = 0;
+    long fair_after = 0;  // the priority that had its turn last
     u64 queued = 0, under_way = 0, created = 0;
     u32 queue_max = 0;
     WaitNode* no_space = nullptr;  // threads that wait to submit, oldest last
@@ -72,14 +74,28 @@ void push(Pool& p, Task* t) {
     p.queued++;
 }
 
+// Smaller priorities first; but every kFairTurn-th time, while there are several, the next priority gets its turn in a circle.
+constexpr u32 kFairTurn = 1024;
+
+Task* pop_ranked(Pool& p) {
+    auto chosen = p.others.begin();
+    bool ordinary = chosen->first > 0 && p.ordinary.head;
+    if (++p.turns % kFairTurn == 0) {
+        chosen = p.others.upper_bound(p.fair_after);
+        ordinary = p.ordinary.head && (p.fair_after < 0 ? chosen == p.others.end() || chosen->first > 0 : chosen == p.others.end() && p.others.begin()->first > 0);
+        if (!ordinary && chosen == p.others.end()) chosen = p.others.begin();
+        p.fair_after = ordinary ? 0 : chosen->first;
+    }
+    if (ordinary) return p.ordinary.pop();
+    Task* t = chosen->second.pop();
+    if (!chosen->second.head) p.others.erase(chosen);
+    return t;
+}
+
 Task* pop(Pool& p) {
     if (!p.queued) return nullptr;
     p.queued--;
-    auto first = p.others.begin();
-    if (first == p.others.end() || (first->first > 0 && p.ordinary.head)) return p.ordinary.pop();
-    Task* t = first->second.pop();
-    if (!first->second.head) p.others.erase(first);
-    return t;
+    return __builtin_expect(p.others.empty(), 1) ? p.ordinary.pop() : pop_ranked(p);
 }
 
 struct Successor {

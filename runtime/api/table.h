@@ -47,6 +47,8 @@ struct oc_table {
      * runs it (at self + worker) ticking (the word at worker + tick is not 0). The runtime makes the unpark and empties the word as
      * soon as something else can run on that worker; the thread may take it back before. */
     uint64_t owed, worker, tick;
+    /* From its next wait on the caller comes before those of larger priority when several are ready; 0 is what threads have. */
+    long (*rank)(oc_self self, long priority);
 };
 
 struct oc_table_where {

@@ -37,7 +37,7 @@ long futex_wait(std::atomic<u32>* word, u32 value, u64 deadline_ns) {
 
 void meet(Thread& me, const oc_table_where& where) {
     me.self = where.self;
-    bool old = where.table->bytes < offsetof(oc_table, tick) + sizeof where.table->tick;
+    bool old = where.table->bytes < sizeof(oc_table);
     me.owed = old ? nullptr : (oc_self*)((char*)me.self + where.table->owed);
 }
 
@@ -77,6 +77,10 @@ void unpark(Thread& me, Thread& whom) {
         syscall(SYS_futex, &whom.word, FUTEX_WAKE_PRIVATE, 1);
         errno = saved;
     }
+}
+
+void rank(Thread& me, long priority) {
+    if (me.self && g_table->bytes >= sizeof(oc_table)) g_table->rank(me.self, priority);
 }
 
 void yield(Thread& me) {

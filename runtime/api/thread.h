@@ -81,6 +81,8 @@ inline void unpark_later(Thread& me, oc_self whom) {
     g_table->unpark(me.self, whom);
 }
 void yield(Thread& me);
+// Who is ready with a smaller priority goes on first; on plain threads nothing.
+void rank(Thread& me, long priority);
 u64 now_ns();
 inline u64 deadline_of(u64 timeout_ns) {
     if (timeout_ns == kForever) return kForever;

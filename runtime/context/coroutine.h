@@ -75,6 +75,9 @@ struct Coroutine : GuestContext {
     u64 wait_sequence;
     bool wait_interruptible;     // a signal may end the present wait
     Coroutine* run_next;
+    i64 priority;                 // who is ready with a smaller one runs first (sched/ranked.h); 0 but for tasks of libocrun
+    SetHook rank_hook;
+    ListHook arrival_hook;
     TrapThread* home;             // pinned: its kernel thread
     std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
     u64 switches;

@@ -5,6 +5,8 @@
 #include <linux/futex.h>
 #include <time.h>
 
+#include <new>
+
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/sched/monitor.h"
@@ -39,6 +41,8 @@ void finish(transfer_t from);
 Lock g_inject_lock;
 Coroutine* g_inject_head;
 Coroutine* g_inject_tail;
+Coroutine* g_inject_urgent_head;  // those with a priority below 0
+Coroutine* g_inject_urgent_tail;
 std::atomic<u32> g_inject_count{0};
 
 // Workers that look for work or are about to sleep: while one searches, nobody wakes another (a wake across CPUs costs
@@ -94,11 +98,40 @@ Coroutine* pop(Coroutine** head, Coroutine** tail) {
     return c;
 }
 
+// A worker's queue, its run_lock held; who calls keeps run_count.
+void push_ready(KThread* t, Coroutine* c) {
+    if (__builtin_expect(c->priority != 0, 0))
+        t->ranked.push(c);
+    else
+        push(&t->run_head, &t->run_tail, c);
+}
+Coroutine* pop_ranked(KThread* t) {
+    u32 turn = t->ranked.turn();
+    if (turn % Ranked::kFairTurn == 0) {
+        if (turn / Ranked::kFairTurn % 2 || !t->run_head) return t->ranked.pop_oldest();
+        return pop(&t->run_head, &t->run_tail);
+    }
+    return t->ranked.first_priority() < 0 || !t->run_head ? t->ranked.pop_first() : pop(&t->run_head, &t->run_tail);
+}
+inline Coroutine* pop_ready(KThread* t) {
+    return __builtin_expect(t->ranked.empty(), 1) ? pop(&t->run_head, &t->run_tail) : pop_ranked(t);
+}
+// Does whoever waits in t's queue have to wait on, because c, which runs, comes before? Now and then nobody has.
+bool outranks(Coroutine* c, KThread* t) {
+    if (__builtin_expect(!c->priority && t->ranked.empty(), 1)) return false;
+    Locked held(t->run_lock);
+    i64 best = t->ranked.empty() || (t->run_head && t->ranked.first_priority() > 0) ? 0 : t->ranked.first_priority();
+    return c->priority < best && t->ranked.turn() % Ranked::kFairTurn != 0;
+}
+
 // Into the common queue; somebody idle is made to look.
 void enqueue_common(Coroutine* c) {
     {
         Locked held(g_inject_lock);
-        push(&g_inject_head, &g_inject_tail, c);
+        if (c->priority < 0)
+            push(&g_inject_urgent_head, &g_inject_urgent_tail, c);
+        else
+            push(&g_inject_head, &g_inject_tail, c);
         g_inject_count.fetch_add(1, std::memory_order_seq_cst);
     }
     // If all workers are idle one must get up; busy ones look at every switch.
@@ -112,7 +145,7 @@ void enqueue_home(Coroutine* c) {
     KThread* home = static_cast<KThread*>(c->home);
     {
         Locked held(home->run_lock);
-        push(&home->run_head, &home->run_tail, c);
+        push_ready(home, c);
         home->run_count.store(1, std::memory_order_seq_cst);
     }
     if (home == this_thread() || home->sleep_word.exchange(1, std::memory_order_seq_cst)) return;
@@ -126,7 +159,7 @@ void enqueue(Coroutine* c) {
         u32 waiting;
         {
             LockedQueue held(t);
-            push(&t->run_head, &t->run_tail, c);
+            push_ready(t, c);
             // Changed under the lock only; others look at it without.
             waiting = t->run_count.load(std::memory_order_relaxed) + 1;
             t->run_count.store(waiting, std::memory_order_release);
@@ -146,7 +179,11 @@ void enqueue(Coroutine* c) {
 Coroutine* take_injected() {
     if (!g_inject_count.load(std::memory_order_seq_cst)) return nullptr;
     Locked held(g_inject_lock);
-    Coroutine* c = pop(&g_inject_head, &g_inject_tail);
+    // Urgent ones first, but not for ever.
+    static u32 turns;
+    Coroutine* c = ++turns % Ranked::kFairTurn ? pop(&g_inject_urgent_head, &g_inject_urgent_tail) : nullptr;
+    if (!c) c = pop(&g_inject_head, &g_inject_tail);
+    if (!c) c = pop(&g_inject_urgent_head, &g_inject_urgent_tail);
     if (c) g_inject_count.fetch_sub(1, std::memory_order_relaxed);
     return c;
 }
@@ -157,9 +194,11 @@ Coroutine* next_ready() {
     // The common queue first once in a while: a worker that keeps itself busy must not starve it.
     if (!pinned && t->schedule_count % kHousekeepingSwitches == 0)
         if (Coroutine* c = take_injected()) return c;
+    if (__builtin_expect(__atomic_load_n(&g_inject_urgent_head, __ATOMIC_RELAXED) != nullptr, 0) && !pinned)
+        if (Coroutine* c = take_injected()) return c;
     if (t->run_count.load(std::memory_order_relaxed)) {
         LockedQueue held(t);
-        Coroutine* c = pop(&t->run_head, &t->run_tail);
+        Coroutine* c = pop_ready(t);
         if (c) {
             t->run_count.store(t->run_count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
             return c;
@@ -185,7 +224,7 @@ Coroutine* steal() {
             // Who is stuck in the kernel loses all.
             bool stuck = victim->retaken.load(std::memory_order_relaxed);
             for (u32 want = stuck ? count : (count + 1) / 2; want; want--) {
-                Coroutine* c = pop(&victim->run_head, &victim->run_tail);
+                Coroutine* c = pop_ready(victim);
                 if (!c) break;
                 victim->run_count.fetch_sub(1, std::memory_order_relaxed);
                 if (!first) {
@@ -198,7 +237,7 @@ Coroutine* steal() {
         }
         if (taken) {
             Locked held(t->run_lock);
-            while (Coroutine* c = pop(&head, &tail)) push(&t->run_head, &t->run_tail, c);
+            while (Coroutine* c = pop(&head, &tail)) push_ready(t, c);
             t->run_count.fetch_add(taken, std::memory_order_seq_cst);
         }
         if (first) return first;
@@ -394,7 +433,7 @@ void give_queue_away(KThread* t) {
         Coroutine* c;
         {
             Locked held(t->run_lock);
-            c = pop(&t->run_head, &t->run_tail);
+            c = pop_ready(t);
             if (c) t->run_count.fetch_sub(1, std::memory_order_relaxed);
         }
         if (!c) return;
@@ -508,6 +547,7 @@ KThread* kthread_alloc(ThreadKind kind) {
     if (t) {
         t->self = t;
         t->kind = kind;
+        new (&t->ranked) Ranked;
     }
     return t;
 }
@@ -597,10 +637,10 @@ bool claim_parked(Coroutine* next) {
 long hand_over(Coroutine* c, Coroutine* next, const char* what) {
     bool ready = claim_parked(next);
     KThread* t = this_thread();
-    // Not past the housekeeping, nor when there is no reason to wait; a pinned thread runs its own coroutine only, and a worker
+    // Not past the housekeeping, nor past those that may come first, nor when there is no reason to wait; a pinned thread runs its own coroutine only, and a worker
     // without a place nobody else.
     bool at_once = ready && (t->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) &&
-                   !c->permit.load(std::memory_order_relaxed) && !next->pinned && !c->pinned && !t->retaken.load(std::memory_order_relaxed);
+                   !c->permit.load(std::memory_order_relaxed) && t->ranked.empty() && !next->pinned && !c->pinned && !t->retaken.load(std::memory_order_relaxed);
     if (__builtin_expect(!at_once, 0)) {
         if (ready) enqueue(next);
         return park_result(c, park(c, kNever, what));
@@ -704,7 +744,7 @@ bool preempted(Coroutine* c, bool ticked) {
     // Where only ticks switch, the common queue gets its turn by ticks: sixty of them would be long.
     constexpr u32 kCommonTurn = 4;
     Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;
-    if (!next) next = next_ready();
+    if (!next && !outranks(c, t)) next = next_ready();
     if (next) switch_to(c, After::requeue, next);
     return true;
 }
@@ -763,9 +803,10 @@ void scheduler_after_fork() {
     this_coroutine()->owed.store(nullptr, std::memory_order_relaxed);
     t->run_lock.reset();
     t->run_head = t->run_tail = nullptr;
+    new (&t->ranked) Ranked;
     t->run_count.store(0, std::memory_order_relaxed);
     g_inject_lock.reset();
-    g_inject_head = g_inject_tail = nullptr;
+    g_inject_head = g_inject_tail = g_inject_urgent_head = g_inject_urgent_tail = nullptr;
     g_inject_count.store(0, std::memory_order_relaxed);
     g_searching.store(0, std::memory_order_relaxed);
     g_poller.store(nullptr, std::memory_order_relaxed);

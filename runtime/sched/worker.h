@@ -5,6 +5,7 @@
 #include "runtime/base/lock.h"
 #include "runtime/base/worker_slot.h"
 #include "runtime/context/coroutine.h"
+#include "runtime/sched/ranked.h"
 #include "seccomp/trap.h"
 
 struct oc_record;  // bpf/events.h
@@ -37,6 +38,7 @@ struct KThread : TrapThread {
     Lock run_lock;
     Coroutine* run_head;
     Coroutine* run_tail;
+    Ranked ranked;
     std::atomic<u32> run_count;
     boost::context::detail::fcontext_t idle_fiber;
     u32 schedule_count;

@@ -41,6 +41,7 @@ long oc_table_yield(oc_self);
 long oc_table_info(oc_self, oc_runtime_info*, u64);
 long oc_table_hand_over(oc_self, oc_self, u64);
 long oc_table_waiting_call(oc_self, oc_self);
+long oc_table_rank(oc_self, long);
 
 long oc_call_park(oc_self self, u64 deadline_ns, u64 reason) {
     Coroutine* c = coroutine_of(self);
@@ -77,6 +78,12 @@ long oc_call_waiting_call(oc_self self, oc_self whom) {
     return done(coroutine_of(self), nr != kNoCall && c->waits_for ? long(nr) : -EAGAIN);
 }
 
+long oc_call_rank(oc_self self, long priority) {
+    Coroutine* c = coroutine_of(self);
+    c->priority = priority;
+    return done(c, 0);
+}
+
 [[noreturn]] void oc_table_slow_exit(GuestContext* c) {
     // The guest's registers are where the entry put them; of the extended state only the control words outlive a call.
     constexpr u64 kInitialEflags = 0x202;
@@ -109,7 +116,7 @@ constexpr u64 kOwed = offsetof(Coroutine, owed), kWorker = offsetof(Coroutine, o
 #pragma GCC diagnostic pop
 
 constexpr oc_table kTable{OC_TABLE_MAGIC, OC_TABLE_VERSION, sizeof(oc_table), oc_table_park, oc_table_unpark, oc_table_yield, oc_table_info,
-                         oc_table_hand_over, oc_table_waiting_call, kOwed, kWorker, kTick};
+                         oc_table_hand_over, oc_table_waiting_call, kOwed, kWorker, kTick, oc_table_rank};
 
 }  // namespace
 
