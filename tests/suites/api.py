@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # api.py - libocrun as its users meet it: installed and packaged, from other languages, and a million tasks
-"""Builds consumer projects against an installed prefix and an unpacked .deb, runs the examples for Python and Go, and the long form
-of many_tasks_from_eight_threads (OCRUN_API_TASKS in the environment: how many tasks; default 1000000)."""
+"""Builds consumer projects against an installed prefix, an unpacked .deb and (as root) the .deb installed in this system and purged
+again, runs the examples for Python and Go, and the long form of many_tasks_from_eight_threads (OCRUN_API_TASKS in the environment: how many tasks; default 1000000)."""
 import os, shutil, subprocess, time
 from pathlib import Path
 
@@ -41,31 +41,57 @@ def everywhere(title, command, out, timeout=120, env=None):
     expect(title, "restart", [], command, out, dict(env or {}, OCRUN=suite.ocrun_file, OC_API_MODE="restart"), timeout)
 
 
-def consumers(title, prefix):
-    """by find_package and by pkg-config; the programs restart themselves under the ocrun that was installed beside them"""
+def consumers(title, prefix=None):
+    """by find_package and by pkg-config; the programs restart themselves under the ocrun that was installed beside them. Without a
+    prefix: in the system, where everything is found without being told"""
     result = b"sum 9900, under ocrun: 1\n"
+    # Outside the tree, sources and all.
+    source = PLACE / f"{title}-source"
+    shutil.copytree(CONSUMER, source)
     build = PLACE / f"{title}-cmake"
-    if tool(title, ["cmake", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}"]) and tool(title, ["cmake", "--build", build]):
+    told = {"OCRUN": f"{prefix}/bin/ocrun"} if prefix else {}
+    if tool(title, ["cmake", "-S", source, "-B", build, *([f"-DCMAKE_PREFIX_PATH={prefix}"] if prefix else [])]) and tool(title, ["cmake", "--build", build]):
         for language in ("c", "cpp"):
             # The shared library finds ocrun from its own place; a program with the archive is told, as its prefix was moved.
             expect(f"{title}: find_package, {language}", "shared", [], [str(build / f"{language}_ocrun")], result)
             expect(f"{title}: find_package, {language}", "static", [], [str(build / f"{language}_ocrun_static")], result,
-                   {"OCRUN": f"{prefix}/bin/ocrun"})
-    pkg_config = {"PKG_CONFIG_PATH": str(next(prefix.glob("lib*/**/pkgconfig")))}
+                   told)
+    pkg_config = {"PKG_CONFIG_PATH": str(next(prefix.glob("lib*/**/pkgconfig")))} if prefix else {}
 
     def flags(*options):
         return subprocess.run(["pkg-config", *options, "ocrun"], env=dict(os.environ, **pkg_config), check=True, capture_output=True,
                               text=True).stdout.split()
 
-    library = next(prefix.glob("lib*/**/libocrun.so")).parent
+    rpath = [f"-Wl,-rpath,{next(prefix.glob('lib*/**/libocrun.so')).parent}"] if prefix else []
     for compiler, source, standard in (("cc", "consumer.c", "-std=c11"), ("c++", "consumer.cc", "-std=c++20")):
         program = PLACE / f"{title}-{compiler}"
         if tool(title, [compiler, standard, "-Wall", "-Wextra", "-Werror", *flags("--cflags"), CONSUMER / source, *flags("--libs"),
-                        f"-Wl,-rpath,{library}", "-o", program]):
+                        *rpath, "-o", program]):
             expect(f"{title}: pkg-config, {compiler}", "shared", [], [str(program)], result)
         static = [f"-l:libocrun.a" if f == "-locrun" else f for f in flags("--static", "--libs")]
         if tool(title, [compiler, standard, *flags("--cflags"), CONSUMER / source, *static, "-o", f"{program}-static"]):
-            expect(f"{title}: pkg-config, {compiler}", "static", [], [f"{program}-static"], result, {"OCRUN": f"{prefix}/bin/ocrun"})
+            expect(f"{title}: pkg-config, {compiler}", "static", [], [f"{program}-static"], result, told)
+
+
+def installed(package):
+    """the package in this very system, as a user has it, and away again"""
+    title = "deb in the system"
+    there = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", "ocrun"], capture_output=True, text=True).stdout
+    if os.geteuid():
+        return suite.skip(title, "not root")
+    if "not-installed" not in there and there:
+        return suite.skip(title, "a package ocrun is installed already")
+    if not tool(title, ["dpkg", "-i", package]):
+        subprocess.run(["dpkg", "--purge", "ocrun"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return
+    try:
+        suite.check(f"{title}: the program", "build",
+                    subprocess.run(["/usr/bin/ocrun", "--version"], capture_output=True, timeout=20).returncode == 0, "ocrun --version")
+        consumers("deb-system")
+    finally:
+        tool(title, ["dpkg", "--purge", "ocrun"])
+    left = [p for p in ("/usr/bin/ocrun", "/usr/include/ocrun", "/usr/share/doc/ocrun") if os.path.exists(p)]
+    suite.check(f"{title}: nothing is left of it", "build", not left, str(left))
 
 
 if suite.wanted("install"):
@@ -79,6 +105,8 @@ if suite.wanted("deb"):
         suite.check("deb: one package", "build", len(packages) == 1, str(packages))
         if packages and tool("deb", ["dpkg-deb", "-x", packages[0], PLACE / "root"]):
             consumers("deb", PLACE / "root" / "usr")
+        if packages:
+            installed(packages[0])
 
 library = suite.build / "lib"
 if suite.wanted("python"):
