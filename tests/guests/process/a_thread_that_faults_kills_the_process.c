@@ -2,15 +2,21 @@
 // TEST: status=SIGSEGV
 #include "check.h"
 
+static sem_t said;
+
 static void* work(void* arg) {
-    sleep_ms(20);
-    if ((long)arg == 7) *(volatile int*)arg = 1;
+    if ((long)arg == 7) {
+        CHECK_OK(sem_wait(&said));
+        *(volatile int*)arg = 1;
+    }
     sleep(1000);
     return NULL;
 }
 
 int main(void) {
+    CHECK_OK(sem_init(&said, 0, 0));
     for (long i = 0; i < 20; i++) start(work, (void*)i);
     say("before");
+    CHECK_OK(sem_post(&said));
     pause();
 }
