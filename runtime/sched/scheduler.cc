@@ -208,6 +208,23 @@ Coroutine* next_ready() {
 }
 
 // Half of another worker's queue; the oldest is returned, the rest becomes this worker's.
+// One coroutine alone in the queue of a worker that switches is run there sooner than here, where nothing of it is in the caches;
+// two that take turns would be carried to and fro. Only when that worker has not switched for this long is it worth the way.
+constexpr u64 kStealOneAfterTicks = 50000;  // some 20 us, what waking a thread on another CPU costs
+
+bool worth_stealing(KThread* victim) {
+    u32 count = victim->run_count.load(std::memory_order_seq_cst);
+    if (count != 1 || victim->retaken.load(std::memory_order_relaxed)) return count;
+    u32 schedules = __atomic_load_n(&victim->schedule_count, __ATOMIC_RELAXED);
+    u64 now = __builtin_ia32_rdtsc();
+    if (__atomic_load_n(&victim->thief_schedules, __ATOMIC_RELAXED) != schedules) {
+        __atomic_store_n(&victim->thief_schedules, schedules, __ATOMIC_RELAXED);
+        __atomic_store_n(&victim->thief_tsc, now, __ATOMIC_RELAXED);
+        return false;
+    }
+    return i64(now - __atomic_load_n(&victim->thief_tsc, __ATOMIC_RELAXED)) > i64(kStealOneAfterTicks);
+}
+
 Coroutine* steal() {
     KThread* t = this_thread();
     u32 n = workers_started();
@@ -215,7 +232,7 @@ Coroutine* steal() {
     u32 start = t->schedule_count++;
     for (u32 i = 0; i < n; i++) {
         KThread* victim = worker_at((start + i) % n);
-        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed) || !victim->run_count.load(std::memory_order_seq_cst)) continue;
+        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed) || !worth_stealing(victim)) continue;
         Coroutine *first = nullptr, *head = nullptr, *tail = nullptr;
         u32 taken = 0;
         {

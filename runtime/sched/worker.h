@@ -51,7 +51,10 @@ struct KThread : TrapThread {
     bool tick_made;
     std::atomic<u64> tick_ns;       // period of the running tick, 0: none (sched/tick.h)
     u32 ticks;                      // how many came; written in the handler
-    u32 tick_schedules;             // schedule_count at the last one
+    // What a thief saw: schedule_count, and since when it is that.
+    alignas(64) u64 thief_tsc;
+    u32 thief_schedules;
+    alignas(64) u32 tick_schedules;             // schedule_count at the last one
     u64 switched_in_tsc;
     oc_record* record;  // sched/observe.cc
     size_t record_bytes;
