@@ -47,7 +47,7 @@ CONFIGS = {
 DEFAULT_CONFIGS = ["w1", "w2", "w8-epoll"]
 
 # What ocrun can do by now; a guest that `needs=` something else is skipped.
-FEATURES = {"guest-seccomp", "policy", "preemption", "thread_credentials"}
+FEATURES = {"guest-seccomp", "policy", "preemption", "thread_credentials", "thread_pdeathsig"}
 
 DEFAULT_TIMEOUT = 20.0
 

@@ -20,7 +20,8 @@ void handoff_write(const Handoff& h, Text* out) {
     // The masks in two halves: Text::dec is signed.
     for (u64 v : {u64(u32(h.signal_mask)), h.signal_mask >> 32, u64(u32(h.ignored_signals)), h.ignored_signals >> 32,
                   u64(h.cpu.xsave_bytes), u64(h.cpu.plain), u64(h.cpu.masks), u64(h.cpu.keys), u64(h.policy_fd), u64(h.target_fd),
-                  u64(h.filter_fd + 1), u64(h.base), u64(h.nested), u64(h.host_no_new_privs)})
+                  u64(h.filter_fd + 1), u64(h.base), u64(h.nested), u64(h.host_no_new_privs),
+                  u64(h.forked_by.pid), u64(h.forked_by.thread)})
         out->dec(i64(v)).add(",");
     size_t comm = text_length(h.comm);
     out->dec(i64(comm)).add(",").add(h.comm, comm).add(h.exec_path);
@@ -29,7 +30,7 @@ void handoff_write(const Handoff& h, Text* out) {
 bool handoff_read(const char* text, Handoff* out) {
     if (!text_starts_with(text, kHandoffPrefix)) return false;
     const char* p = text + text_length(kHandoffPrefix);
-    u64 v[15];
+    u64 v[17];
     for (u64& x : v)
         if (!number(&p, &x)) return false;
     *out = Handoff{};
@@ -42,7 +43,8 @@ bool handoff_read(const char* text, Handoff* out) {
     out->base = int(v[11]);
     out->nested = v[12];
     out->host_no_new_privs = v[13];
-    u64 comm = v[14];
+    out->forked_by = {u32(v[14]), u32(v[15])};
+    u64 comm = v[16];
     if (comm >= sizeof out->comm || text_length(p) < comm) return false;
     text_copy(out->comm, size_t(comm) + 1, p);
     out->exec_path = p + comm;

@@ -11,12 +11,26 @@
 
 namespace ocrun {
 
+// A child that wants a signal when the thread that forked it ends (process/parent_death.cc). Atomic; child 0: free.
+struct ParentDeath {
+    u32 child, parent, thread, signal;
+};
+inline constexpr u32 kMostParentDeaths = 200;
+
 // The policy memfd: Policy at 0, Shared at kSharedOffset.
 struct Shared {
     u32 next_tid_block;  // atomic; blocks of kTidBlock thread ids
     u32 options_changed; // atomic; O_NONBLOCK or a socket's time-out of some description was changed so many times
+    u32 parent_deaths_used;  // atomic; the table was ever used
+    ParentDeath parent_deaths[kMostParentDeaths];
 };
+static_assert(sizeof(Shared) <= 4096);
 inline constexpr u64 kSharedOffset = 16384;
+
+// Who forked a process: the process and the thread, 0 when the kernel knows (a thread with a kernel thread of its own) or nobody does.
+struct ForkedBy {
+    u32 pid, thread;
+};
 inline constexpr u64 kPolicyFdBytes = kSharedOffset + 4096;
 static_assert(sizeof(Policy) <= kSharedOffset);
 inline constexpr u32 kTidBlock = 1024;
@@ -29,6 +43,7 @@ struct Handoff {
     int target_fd;           // the ELF file to load
     int filter_fd;           // memfd with the guest's own seccomp programs, -1: none
     int base;                // hidden_fd_set_base
+    ForkedBy forked_by;
     bool nested;             // the target is ocrun itself: parse the command line as the launcher does
     bool host_no_new_privs;  // set by ocrun, not by the user
     char comm[16];

@@ -93,6 +93,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
 
 void after_fork(Coroutine* c, const CloneRequest& q) {
     KThread* t = this_thread();
+    set_forked_by({c->direct ? c->tid : g_pid, c->direct || c->pinned ? 0 : c->tid});
     g_pid = u32(sys(__NR_getpid));
     t->tid = u32(sys(__NR_gettid));
     t->async_blocked = false;
@@ -206,6 +207,8 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     copy_identity(c, call.c);
     c->direct = true;
     c->is_main = true;
+    c->forked_by_pid = g_pid;
+    c->forked_by_thread = call.c->pinned ? 0 : call.c->tid;
     c->alt = q.flags & CLONE_VFORK ? call.c->alt : AltStack{0, 0, 0};
     c->regs.rax = 0;
     if (q.stack) c->regs.rsp = q.stack;

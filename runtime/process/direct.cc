@@ -9,6 +9,7 @@
 // coroutine's own mask does.
 #include <asm/errno.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
@@ -166,6 +167,11 @@ long direct_call(Call& call) {
             return h_rseq(call);
         case __NR_gettid:
             return c->tid;
+        case __NR_prctl: {
+            long r = native_direct(call);
+            if (i32(call.a[0]) == PR_SET_PDEATHSIG && !is_error(r)) parent_death_asked(c, u32(call.a[1]));
+            return r;
+        }
         case __NR_exit:
         case __NR_exit_group:
             for (;;) native(call);

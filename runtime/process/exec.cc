@@ -184,6 +184,7 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         handoff.policy_fd = hidden_fd(kHiddenPolicy);
         handoff.target_fd = target.fd;
         handoff.base = hidden_fd(kHiddenExe);
+        handoff.forked_by = forked_by(c);
         handoff.host_no_new_privs = g_host_no_new_privs;
         text_copy(handoff.comm, sizeof handoff.comm, target.comm);
         handoff.exec_path = target.exec_path;

@@ -92,6 +92,8 @@ void thread_exit(Coroutine* c, int code) {
         last = registry().empty();
     }
     // The status of the group is its leader's, whenever the leader went.
+    if (last) parent_death_forget();
+    else if (!c->pinned) parent_death_thread_ends(c);
     if (last)
         for (;;) sys(__NR_exit_group, g_main_exit_code);
     {
@@ -128,6 +130,7 @@ void process_exit(Coroutine* c, int code) {
             next->robust_head = 0;
         }
     }
+    parent_death_forget();
     for (;;) sys(__NR_exit_group, code);
 }
 

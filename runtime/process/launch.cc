@@ -15,6 +15,7 @@
 #include "runtime/host/exec_target.h"
 #include "runtime/host/handoff.h"
 #include "runtime/process/guest_filter.h"
+#include "runtime/process/process.h"
 #include "seccomp/defaults.h"
 #include "seccomp/install.h"
 
@@ -208,6 +209,7 @@ void adopt_handoff(const ProcessStart& start, const Handoff& handoff) {
     hidden_fd_set_base(handoff.base);
     hidden_fd_adopt(kHiddenExe, handoff.base);
     hidden_fd_adopt(kHiddenPolicy, handoff.policy_fd);
+    set_forked_by(handoff.forked_by);
 }
 
 void restore_guest_filters(int fd) {

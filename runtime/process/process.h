@@ -7,13 +7,21 @@
 // with the state the new image needs in a memfd (host/handoff.h).
 // Follows clone(2), fork(2), vfork(2), execve(2), exit(2), set_tid_address(2), get_robust_list(2).
 #pragma once
+#include "runtime/host/handoff.h"
 #include "runtime/syscalls/call.h"
 
 namespace ocrun {
 
 // What all processes of the tree share (host/handoff.h).
-struct Shared;
 Shared* tree_shared();
+
+// PR_SET_PDEATHSIG (parent_death.cc): c, of a process of one thread or a vfork child, asked the kernel for it; a thread ends; the
+// process ends.
+ForkedBy forked_by(const Coroutine* c);
+void set_forked_by(const ForkedBy& by);
+void parent_death_asked(Coroutine* c, u32 sig);
+void parent_death_thread_ends(const Coroutine* c);
+void parent_death_forget();
 
 extern u32 g_pid;
 // Children that run in this memory outside of the scheduler (vfork, CLONE_VM), as far as it is known that they may.

@@ -188,11 +188,15 @@ long h_prctl(Call& call) {
             return -EINVAL;
         case PR_SET_MM:
             return -EPERM;
-        case PR_SET_PDEATHSIG:  // comes when a parent's thread ends; the kernel keeps it per thread
+        case PR_SET_PDEATHSIG: {  // kept per thread
+            long r = pinned_call(call);
+            if (!is_error(r)) parent_death_asked(c, u32(call.a[1]));
+            return r;
+        }
         case PR_SET_TIMERSLACK:
         case PR_SET_SECUREBITS:
         case PR_CAP_AMBIENT:
-            return alone() && call.a[0] != PR_SET_PDEATHSIG ? native_everywhere(call) : pinned_call(call);
+            return alone() ? native_everywhere(call) : pinned_call(call);
         // Attributes of one kernel thread that a program sets for the process in practice.
         case PR_SET_NO_NEW_PRIVS:
         case PR_CAPBSET_DROP:
