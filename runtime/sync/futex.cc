@@ -20,6 +20,7 @@ struct Waiter {
     u64 address;
     u32 bitset;
     bool woken;
+    u64 pi_target;  // the PI word that a requeue moves it to, 0: not a waiter of that kind
     Coroutine* c;
     u64 token;
 };
@@ -77,7 +78,7 @@ u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
     u32 woken = 0;
     for (Waiter *w = b->head, *next; w && woken < count; w = next) {
         next = w->next;
-        if (w->address != address || !(w->bitset & bitset)) continue;
+        if (w->address != address || !(w->bitset & bitset) || w->pi_target) continue;
         // Off the queue before the wake: afterwards the waiter's stack may be gone.
         Coroutine* c = w->c;
         u64 token = w->token;
@@ -128,6 +129,7 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
     Waiter w;
     w.bucket = nullptr;
     w.woken = false;
+    w.pi_target = 0;
     w.address = address;
     w.bitset = bitset;
     w.c = c;
@@ -361,6 +363,66 @@ long futex_unlock_pi(Coroutine* c, u64 address) {
     if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
     if ((value & FUTEX_TID_MASK) != c->tid) return -EPERM;
     return hand_over(b, address, 0);
+}
+
+long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, u64 deadline_ns, bool* moved) {
+    if (((address | target) & 3) || address == target) return -EINVAL;
+    Bucket* b = bucket_of(address);
+    Waiter w{};
+    w.address = address;
+    w.bitset = ~0u;
+    w.pi_target = target;
+    w.c = c;
+    w.token = wait_begin(c, true);
+    long early = 0;
+    {
+        Locked held(b->lock);
+        u32 value;
+        early = guest_load_u32((const u32*)address, &value);
+        if (!early && value != expected) early = -EAGAIN;
+        if (!early) queue(b, &w);
+    }
+    if (early) wake(c, w.token, WakeReason::woken);
+    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    if (early) return early;
+    unqueue_own(&w);
+    *moved = w.address == target;
+    if (why == WakeReason::woken) return 0;  // the word holds our tid
+    return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
+}
+
+long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
+    if (((from | to) & 3) || from == to) return -EINVAL;
+    Bucket *a = bucket_of(from), *b = bucket_of(to);
+    LockPair held(a, b);
+    u32 value;
+    if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
+    if (value != expected) return -EAGAIN;
+    long done = 0;
+    for (Waiter *w = a->head, *next; w && done < i64(move_count) + 1; w = next) {
+        next = w->next;
+        if (w->address != from) continue;
+        if (w->pi_target != to) return done ? done : -EINVAL;
+        long r = try_own(w->c, to, true);
+        if (r && r != -EAGAIN) return done ? done : r;
+        w->address = to;
+        if (r) {
+            if (a != b) detach(w), queue(b, w);
+            done++;
+            continue;
+        }
+        Coroutine* c = w->c;
+        u64 token = w->token;
+        w->woken = true;
+        unqueue(w);
+        if (wake(c, token, WakeReason::woken)) {
+            done++;
+            continue;
+        }
+        // It gave up a moment ago: the word goes to somebody else.
+        if (long failed = hand_over(b, to, 0)) return failed;
+    }
+    return done;
 }
 
 bool futex_pi_owner_died(u64 address) {

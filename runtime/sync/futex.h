@@ -28,6 +28,10 @@ long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded_op)
 long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns);
 long futex_trylock_pi(Coroutine* c, u64 address);
 long futex_unlock_pi(Coroutine* c, u64 address);
+// WAIT_REQUEUE_PI and CMP_REQUEUE_PI (kernel/futex/requeue.c): 0 once the caller owns `target`. *moved: it had become a waiter for it
+// when the wait ended otherwise.
+long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, u64 deadline_ns, bool* moved);
+long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected);
 // The owner ended: the next waiter gets the word with FUTEX_OWNER_DIED. False when the address is bad.
 bool futex_pi_owner_died(u64 address);
 

@@ -7,6 +7,7 @@
 #include "runtime/io/ring.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
+#include "seccomp/syscall_table.h"
 
 namespace ocrun {
 
@@ -60,6 +61,40 @@ long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
 
 }  // namespace
 
+namespace {
+
+// A word in shared memory may have its owner in another process, which knows nothing of waiters here: they look again and again.
+constexpr u64 kLookAgainNs = 1000000;
+
+// Is the word owned by a coroutine of some process? The kernel finds no thread of that id.
+bool owned_by_a_coroutine(u64 address) {
+    u32 value;
+    if (guest_load_u32((const u32*)address, &value)) return false;
+    u32 owner = value & FUTEX_TID_MASK;
+    return owner >= kFirstThreadId && owner < kThreadIdEnd;
+}
+
+// FUTEX_LOCK_PI, FUTEX_LOCK_PI2 of a lone thread: the kernel's, but for words that a threaded process of the tree holds.
+long lock_pi_alone(Call& call) {
+    u64 deadline = kNever;
+    for (;;) {
+        long r = blocking_native(call, kRestartSys);
+        if (r != -ESRCH || !owned_by_a_coroutine(call.a[0])) return r;
+        if (call.a[3] && deadline == kNever) {
+            Timespec64 t;
+            if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+            deadline = absolute_deadline(t, (call.a[1] & FUTEX_CMD_MASK) == FUTEX_LOCK_PI || (call.a[1] & FUTEX_CLOCK_REALTIME));
+        }
+        if (now_ns() >= deadline) return -ETIMEDOUT;
+        const timespec pause{0, long(kLookAgainNs)};
+        oc_syscall_intr(__NR_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+        attend();
+        if (signal_pending(call.c)) return kRestartNoIntr;
+    }
+}
+
+}  // namespace
+
 long h_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
@@ -71,6 +106,10 @@ long h_futex(Call& call) {
 
     // A lone coroutine cannot be woken by anything in its own process: the kernel waits best, and knows every rule.
     if (!g_multi) {
+        if (command == FUTEX_TRYLOCK_PI) {
+            long r = native(call);
+            return r == -ESRCH && owned_by_a_coroutine(address) ? -EAGAIN : r;
+        }
         if (!timed_wait && command != FUTEX_LOCK_PI && command != FUTEX_LOCK_PI2 && command != FUTEX_WAIT_REQUEUE_PI) return native(call);
         if (command == FUTEX_WAIT && call.a[3]) {
             // Relative: a repeat after a signal without effect must not start over.
@@ -89,7 +128,7 @@ long h_futex(Call& call) {
                 }
             }
         }
-        return blocking_native(call, kRestartSys);
+        return command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2 ? lock_pi_alone(call) : blocking_native(call, kRestartSys);
     }
 
     switch (command) {
@@ -139,9 +178,7 @@ long h_futex(Call& call) {
                 if (!valid(t)) return -EINVAL;
                 deadline = absolute_deadline(t, command == FUTEX_LOCK_PI || realtime);
             }
-            // A word in shared memory may have its owner in another process, which knows nothing of waiters here: look
-            // again and again. glibc takes any error for success, so refusing is worse.
-            constexpr u64 kLookAgainNs = 1000000;
+            // glibc takes any error for success, so refusing is worse.
             for (;;) {
                 u64 now = now_ns(), until = shared && deadline > now + kLookAgainNs ? now + kLookAgainNs : deadline;
                 long r = futex_lock_pi(c, address, until);
@@ -154,12 +191,35 @@ long h_futex(Call& call) {
                 if (signal_pending(c)) return kRestartNoIntr;
             }
         }
-        case FUTEX_TRYLOCK_PI:
-            return futex_trylock_pi(c, address);
+        case FUTEX_TRYLOCK_PI: {
+            long r = futex_trylock_pi(c, address);
+            return r == -ESRCH && owned_by_a_coroutine(address) && futex_is_shared(address, op) ? -EAGAIN : r;
+        }
+        case FUTEX_WAIT_REQUEUE_PI: {
+            if (futex_is_shared(address, op)) return -ENOSYS;
+            u64 deadline = kNever;
+            if (call.a[3]) {
+                Timespec64 t;
+                if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+                if (!valid(t)) return -EINVAL;
+                deadline = absolute_deadline(t, realtime);
+            }
+            for (;;) {
+                bool moved = false;
+                long r = futex_wait_requeue_pi(c, address, value, call.a[4], deadline, &moved);
+                if (r != -EINTR) return r;
+                // The word has changed by now, so there is no starting over.
+                if (moved) return -EAGAIN;
+                if (signal_pending(c)) return kRestartNoIntr;
+            }
+        }
+        case FUTEX_CMP_REQUEUE_PI:
+            if (futex_is_shared(address, op)) return -ENOSYS;
+            if (value != 1 || i32(call.a[3]) < 0) return -EINVAL;
+            return futex_requeue_pi(address, call.a[4], u32(call.a[3]), u32(call.a[5]));
         case FUTEX_UNLOCK_PI:
             return futex_unlock_pi(c, address);
         default:
-            // Condition variables with PI requeueing: libcs do without (limitation row of futex).
             return command <= FUTEX_LOCK_PI2 ? -ENOSYS : native(call);
     }
 }
