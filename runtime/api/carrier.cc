@@ -60,6 +60,7 @@ void carrier_run(Thread& me, Task* t) {
     if (g_listeners.load(std::memory_order_relaxed)) {
         Locked held(t->lock);
         tell(t, OC_READY, OC_RUNNING);
+        me.carrier->watched.store(true, std::memory_order_release);
     }
     if (__builtin_expect(t->priority != me.carrier->priority, 0)) {
         me.carrier->priority = t->priority;

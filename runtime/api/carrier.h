@@ -22,7 +22,7 @@ struct Carrier {
     Carrier* next_of_all = nullptr;
     Carrier** link_of_all = nullptr;
     bool leave = false;       // to end when idle
-    bool watched = false;     // somebody listened when `task` began: the janitor may look at it
+    std::atomic<bool> watched{false};  // somebody was told that `task` began: the janitor may look at it
     bool released = false;    // the reference to `task` went with its end
 };
 

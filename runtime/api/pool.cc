@@ -241,7 +241,7 @@ void janitor_cancels(Pool& p) {
 void janitor_watch(Thread& me, Pool& p) {
     Locked held(p.lock);
     for (Carrier* c = p.all; c; c = c->next_of_all) {
-        if (!c->task || !c->watched || !c->thread->self) continue;
+        if (!c->task || !c->watched.load(std::memory_order_acquire) || !c->thread->self) continue;
         Locked task(c->task->lock);
         if (c->task->carrier != c) continue;
         long call = g_table->waiting_call(me.self, c->thread->self);
@@ -395,7 +395,7 @@ void pool_work(Thread& me, Carrier* c) {
             t = pop(p);
             if (t) {
                 c->task = t;
-                c->watched = g_listeners.load(std::memory_order_relaxed);
+                c->watched.store(false, std::memory_order_relaxed);
                 // Under this lock: a cancellation either comes before or finds the carrier.
                 begun = t->state.load(std::memory_order_relaxed) == OC_READY;
                 if (begun) {

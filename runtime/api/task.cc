@@ -140,7 +140,7 @@ void task_end_locked(Thread& me, Task* t, enum oc_state state, int error, void* 
         me.wake_later = one->thread->self;
         unlink(one);
         // The handle's reference outlives the join, and the join this lock (wait_off): the carrier's goes now, without a race.
-        if (t->references.load(std::memory_order_relaxed) == 2 && !me.carrier->watched) {
+        if (t->references.load(std::memory_order_relaxed) == 2 && !me.carrier->watched.load(std::memory_order_relaxed)) {
             t->references.store(1, std::memory_order_relaxed);
             me.carrier->released = true;
         }

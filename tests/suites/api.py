@@ -5,7 +5,7 @@ again, runs the examples for Python and Go, and the long form of many_tasks_from
 import os, shutil, subprocess, time
 from pathlib import Path
 
-from common import ROOT, Suite, show
+from common import CONFIGS, ROOT, Suite, show
 
 suite = Suite("libocrun: packages, languages, a million tasks")
 CONSUMER = ROOT / "tests" / "api_consumer"
@@ -122,5 +122,16 @@ if suite.wanted("reference"):
     done = subprocess.run([ROOT / "scripts" / "api-reference", "--check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     suite.check("reference: docs/api.md is what the headers say", "build", done.returncode == 0, show("out", done.stdout))
 if suite.wanted("million"):
-    everywhere("million tasks from eight threads", [suite.guest("many_tasks_from_eight_threads"), TASKS, "100"], b"ok\n", 600)
+    program = suite.guest("many_tasks_from_eight_threads")
+    everywhere("million tasks from eight threads", [program, TASKS, "100"], b"ok\n", 600)
+    for config in ("w1", "w1-epoll", "w2", "w2-epoll", "w8", "w8-epoll"):
+        for what in ("sleep", "talk"):
+            title = f"million tasks that {what}"
+            began = time.monotonic()
+            o = suite.run([suite.ocrun_file] + CONFIGS[config], [program, TASKS, "100", what], suite.place(), 600)
+            peak, _, rest = o.out.decode(errors="replace").partition("\n")
+            if o.timed_out or o.status or rest != "ok\n" or o.err or o.left:
+                suite.fail(title, config, f"status {o.status}{', timed out' if o.timed_out else ''}\n{show('out', o.out)}{show('err', o.err)}{o.dump}")
+            else:
+                suite.ok(f"{title}, {peak}", config, time.monotonic() - began)
 suite.end()

@@ -99,6 +99,47 @@ int main() {
         endless.cancel();
     }
 
+    // Whatever a member throws, and whoever cancels the owner: the others are waited for.
+    std::atomic<int> members{0};
+    try {
+        ocrun::scope group;
+        group.spawn([] { throw 6; });
+        for (int i = 0; i < 5; i++)
+            group.spawn([&] {
+                oc_sleep(2 * MS);
+                members++;
+            });
+        group.join();
+        CHECK(0);
+    } catch (int n) {
+        CHECK_EQ(n, 6);
+        CHECK_EQ(members.load(), 5);
+    }
+    for (bool joins : {false, true}) {
+        std::atomic<bool> inside{false};
+        members = 0;
+        auto owner = ocrun::spawn([&] {
+            std::atomic<int> here{0};
+            ocrun::scope group;
+            for (int i = 0; i < 5; i++)
+                group.spawn([&] {
+                    inside = true;
+                    oc_sleep(20 * MS);
+                    here++;
+                    members = here.load();
+                });
+            if (joins) group.join();
+        });
+        WAIT_UNTIL(inside);
+        owner.cancel();
+        owner.wait();
+        CHECK(owner.state() == OC_CANCELLED || owner.state() == OC_COMPLETE);
+        if (owner.state() == OC_COMPLETE) CHECK_EQ(members.load(), 5);
+        int then = members;
+        oc_sleep(40 * MS);
+        CHECK_EQ(members.load(), then);  // nobody is left behind
+    }
+
     std::vector<ocrun::task<int>> race;
     for (int i = 0; i < 10; i++)
         race.push_back(ocrun::spawn([i] {

@@ -6,6 +6,8 @@
  */
 #ifndef OCRUN_HPP
 #define OCRUN_HPP
+#include <cxxabi.h>
+
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -278,29 +280,33 @@ public:
     scope() = default;
     scope(const scope&) = delete;
     scope& operator=(const scope&) = delete;
-    ~scope() {
-        for (task<void>& t : take()) t.wait();
-    }
+    ~scope() { waiting{take()}; }
     template <class F, class... A>
     void spawn(F&& function, A&&... arguments) {
-        // Before the task exists: a handle that could not be kept would be one that nobody waits for.
-        std::lock_guard held(lock_);
-        tasks_.reserve(tasks_.size() + 1);
-        tasks_.push_back(ocrun::spawn([f = std::decay_t<F>(std::forward<F>(function)), source = stop_,
+        // Not under the lock: it may wait until tasks end, and those may spawn here, too.
+        waiting one;
+        one.tasks.push_back(ocrun::spawn([f = std::decay_t<F>(std::forward<F>(function)), source = stop_,
                                        a = std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)]() mutable {
             if constexpr (std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>)
                 std::apply([&](auto&&... x) { std::invoke(std::move(f), source.get_token(), std::move(x)...); }, std::move(a));
             else
                 std::apply([&](auto&&... x) { std::invoke(std::move(f), std::move(x)...); }, std::move(a));
         }));
+        std::lock_guard held(lock_);
+        tasks_.push_back(std::move(one.tasks.front()));
+        one.tasks.clear();
     }
-    /** Waits for all, then throws the first exception (in the order of spawn) that one of them ended with. */
+    /** Waits for all, then throws the first exception (in the order of spawn) that one of them ended with. When the caller is
+     * cancelled meanwhile, it still waits for all. */
     void join() {
         std::exception_ptr first;
-        for (task<void>& t : take()) {
+        waiting all{take()};
+        for (task<void>& t : all.tasks) {
             try {
                 t.join();
-            } catch (const std::exception&) {
+            } catch (abi::__forced_unwind&) {
+                throw;
+            } catch (...) {
                 if (!first) first = std::current_exception();
             }
         }
@@ -315,6 +321,16 @@ public:
     bool request_stop() { return stop_.request_stop(); }
 
 private:
+    // Tasks that are waited for, come what may: a cancellation of the caller has to wait, too.
+    struct waiting {
+        std::vector<task<void>> tasks;
+        ~waiting() {
+            int was = oc_cancel_enable(0);
+            for (task<void>& t : tasks)
+                if (t.valid()) t.wait();
+            oc_cancel_enable(was);
+        }
+    };
     std::vector<task<void>> take() {
         std::lock_guard held(lock_);
         return std::exchange(tasks_, {});
