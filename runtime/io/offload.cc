@@ -9,6 +9,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/io/ring.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/sched/workers.h"
 #include "runtime/signal/signals.h"
 
@@ -124,6 +125,7 @@ u32 helper_thread_begins(KThread* t, const char* name) {
     trap_thread_attach(t);
     t->tid = u32(sys(__NR_gettid));
     sys(__NR_prctl, PR_SET_NAME, name);
+    cpus_other();
     return t->schedule_count;  // the generation at creation: credentials are inherited
 }
 

@@ -12,6 +12,7 @@
 #include "runtime/memory/trims.h"
 #include "runtime/process/dump.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/tick.h"
 #include "runtime/sched/workers.h"
@@ -114,6 +115,8 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     dispatch_init();
     scheduler_init({readiness_poll, readiness_kick, signal_drain, [] { stack_trims_run(true); }, signals_worker_starts}, worker);
     workers_init(worker, q.policy->scheduler.workers);
+    cpus_init(q.policy->scheduler.pin_workers);
+    cpus_worker(worker, 0);
     tick_init(q.policy->scheduler.preempt, q.policy->scheduler.quantum_min_ns, q.policy->scheduler.quantum_max_ns);
     ring_init(q.policy->io.backend, q.policy->io.offload_threads_max);
     offload_init(q.policy->io.offload_threads_max);

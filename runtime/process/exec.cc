@@ -11,6 +11,7 @@
 #include "runtime/host/identity.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/syscalls/proc_self.h"
 
@@ -200,6 +201,7 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
             process_release_shared();
         }
         if (g_multi && !c->direct) affinity_exact(c);
+        cpus_before_exec(c);
         sys(__NR_fcntl, target.fd, F_SETFD, 0);
         // A vfork child shares memory with its parent, who frees this when the child has left it (clone.cc).
         const KThread::Scratch used[] = {{scratch, scratch_bytes}, {arguments.strings, arguments.bytes}, {environment.strings, environment.bytes},
@@ -208,6 +210,7 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         r = sys(__NR_execveat, hidden_fd(kHiddenExe), "", arguments.strings ? (u64)arguments.strings : argv, environment.strings,
                 AT_EMPTY_PATH);
         memset(t->scratch, 0, sizeof t->scratch);
+        cpus_exec_failed();
         exec_failed(c);
     }
     if (handoff.filter_fd >= 0) sys(__NR_close, handoff.filter_fd);

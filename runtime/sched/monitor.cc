@@ -10,6 +10,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/permit.h"
 #include "runtime/sched/scheduler.h"
@@ -157,6 +158,7 @@ void pause(u64 ns) {
 void monitor_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
+    cpus_other();
     t->tid = g_monitor_tid = u32(sys(__NR_gettid));
     sys(__NR_prctl, PR_SET_NAME, "ocrun-monitor");
     // From here on with a table of its own, empty but for one directory.

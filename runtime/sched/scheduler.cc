@@ -9,6 +9,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/permit.h"

@@ -9,6 +9,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/tick.h"
@@ -61,6 +62,10 @@ void worker_main(void* argument) {
     trap_thread_attach(t);
     t->tid = u32(sys(__NR_gettid));
     t->slot->tid = t->tid;
+    if (t->owner.load(std::memory_order_relaxed))
+        cpus_other();
+    else
+        cpus_worker(t, u32(t->slot - g_worker_slots));
     // Known to everybody before it looks at what everybody must do (mirrored signals).
     while (g_worker_count.load(std::memory_order_seq_cst) <= u32(t->slot - g_worker_slots)) sys(__NR_sched_yield);
     if (t->retaken.load(std::memory_order_relaxed))
@@ -84,7 +89,7 @@ bool start_thread(KThread* t, void (*main)(void*)) {
     if (is_error(tid)) return false;
     t->tid = u32(tid);
     // The caller may be where a coroutine wants to be; what it starts is for all.
-    if (self->affinity_applied) sys(__NR_sched_setaffinity, tid, sizeof self->affinity, self->affinity);
+    if (self->affinity_applied && !cpus_pinned()) sys(__NR_sched_setaffinity, tid, sizeof self->affinity, self->affinity);
     return true;
 }
 
@@ -451,6 +456,7 @@ void workers_after_fork() {
     g_unpinned = 1;
     memset(g_worker_slots, 0, count_before * sizeof g_worker_slots[0]);
     self->slot = &g_worker_slots[0];
+    cpus_worker(self, 0);
     self->slot->tid = self->tid;
     self->slot->state = OC_WORKER_RUNNING;
     self->retaken.store(false, std::memory_order_relaxed);

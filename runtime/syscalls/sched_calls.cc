@@ -8,6 +8,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/process/process.h"
+#include "runtime/sched/cpus.h"
 #include "runtime/syscalls/call.h"
 
 namespace ocrun {
@@ -68,7 +69,9 @@ void hand_attributes_to_kernel(Coroutine* c) {
     if (c->sched_set) sys(__NR_sched_setscheduler, 0, c->sched_policy, &c->sched_priority);
     if (c->nice_set) sys(__NR_setpriority, PRIO_PROCESS, 0, c->nice);
     if (c->ioprio_set) sys(__NR_ioprio_set, kIoprioWhoProcess, 0, c->ioprio);
-    c->sched_set = c->nice_set = c->ioprio_set = c->affinity_set = false;
+    c->sched_set = c->nice_set = c->ioprio_set = false;
+    if (cpus_pinned()) return;  // then its CPUs stay ours to know
+    c->affinity_set = false;
     this_thread()->affinity_applied = false;
 }
 
@@ -136,17 +139,23 @@ long h_sched_rr_get_interval(Call& call) {
     return native(call);
 }
 
+// A lone thread's CPUs are the kernel's to know, unless its worker is pinned.
+Coroutine* affinity_subject(const Call& call) {
+    if (!g_multi && cpus_allowed() && (i32(call.a[0]) == 0 || u32(call.a[0]) == call.c->tid)) return call.c;
+    return subject(call, call.a[0]);
+}
+
 long h_sched_setaffinity(Call& call) {
-    Coroutine* c = subject(call, call.a[0]);
+    Coroutine* c = affinity_subject(call);
     if (!c) return native(call);
     u64 mask[16] = {}, allowed[16] = {};
     size_t n = call.a[1] < sizeof mask ? call.a[1] : sizeof mask;
     if (copy_from_guest(mask, (void*)call.a[2], n)) return -EFAULT;
     // What the process may use: the worker's own CPUs, not those it took on for a coroutine.
-    const KThread* t = this_thread();
+    const u64* own = cpus_allowed();
     long r = 0;
-    if (t->affinity_applied)
-        memcpy(allowed, t->affinity, sizeof allowed);
+    if (own)
+        memcpy(allowed, own, sizeof allowed);
     else
         r = sys(__NR_sched_getaffinity, 0, sizeof allowed, allowed);
     if (is_error(r)) return r;
@@ -154,16 +163,17 @@ long h_sched_setaffinity(Call& call) {
     for (int i = 0; i < 16; i++) any |= mask[i] &= allowed[i];
     if (!any) return -EINVAL;
     memcpy(c->affinity, mask, sizeof mask);
-    c->affinity_set = true;
-    if (c == call.c) affinity_apply(c);
+    // Who asks for all of them lets a pinned worker be.
+    c->affinity_set = !cpus_pinned() || memcmp(mask, allowed, sizeof mask) != 0;
+    if (c == call.c) affinity_exact(c);
     return 0;
 }
 
 long h_sched_getaffinity(Call& call) {
-    Coroutine* c = subject(call, call.a[0]);
+    Coroutine* c = affinity_subject(call);
     if (!c) return native(call);
-    const KThread* t = this_thread();
-    if (!c->affinity_set && !t->affinity_applied) {
+    const u64* own = cpus_allowed();
+    if (!c->affinity_set && !own) {
         call.a[0] = 0;
         return native(call);
     }
@@ -171,7 +181,7 @@ long h_sched_getaffinity(Call& call) {
     u64 bits[16] = {};
     long n = sys(__NR_sched_getaffinity, 0, call.a[1] < sizeof bits ? call.a[1] : sizeof bits, bits);
     if (is_error(n)) return n;
-    return copy_to_guest((void*)call.a[2], c->affinity_set ? c->affinity : t->affinity, size_t(n)) ? -EFAULT : n;
+    return copy_to_guest((void*)call.a[2], c->affinity_set ? c->affinity : own, size_t(n)) ? -EFAULT : n;
 }
 
 long h_sched_yield(Call& call) {
