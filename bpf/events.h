@@ -106,7 +106,7 @@ struct oc_control {
     oc_u32 refused;                     /* sessions that could not be opened */
     oc_u32 generation;                  /* grown by the view with each session */
     oc_u32 rows_wanting;                /* coroutines that found no free row */
-    oc_u32 reserved[2];
+    oc_u64 since_tsc;                   /* of the session in force: calls that began earlier were not seen to begin */
     char directory[OC_DIRECTORY_BYTES]; /* absolute, where `session` and the records are; written before `level` */
 };
 
@@ -120,25 +120,29 @@ struct oc_session {
     oc_u64 until_tsc;    /* renewed by the view: when the view dies recording ends by itself */
     oc_u32 ring_events;  /* size of each ring, a power of two */
     oc_u32 refused;      /* added up over all processes */
+    oc_u32 records;      /* files made so far: the view looks for new ones when it grew */
 };
 
 enum oc_event_kind {
     OC_EV_SWITCH = 1, /* co: now runs (0: idle); a: who left (0: idle); b: enum oc_switch_why */
-    OC_EV_PARK,       /* co; a: system call; b: detail (descriptor, address) */
+    OC_EV_PARK,       /* co; a: system call, and from bit 16 on the ticks since it began; b: detail (descriptor, address) */
     OC_EV_WAKE,       /* co: who was woken; a: who woke (0: timer, descriptor, helper); b: reason */
     OC_EV_CREATE,     /* co: the new one; a: its parent */
     OC_EV_EXIT,       /* co */
-    OC_EV_CALL,       /* co; a: number; b: first argument */
-    OC_EV_RETURN,     /* co; a: number; b: result */
+    OC_EV_CALL,       /* co; a: number; b: first argument. Only where OC_EV_RETURN cannot tell when it began */
+    OC_EV_RETURN,     /* co; kind: number << 8 above it; a: result; b: enum oc_return_bits */
     OC_EV_PREEMPT,    /* co: whose time was up */
     OC_EV_KBLOCK,     /* co; a: number: its worker stayed in the kernel for long */
     OC_EV_NAME,       /* co; a, b: name */
 };
+/* A call is one event, written when it returns. OC_EV_RETURN.b: ticks since it began in the low bits, all ones: not known (it began
+ * before the recording, or an OC_EV_CALL says it); above them the first argument, signed, the least value: it does not fit. */
+enum oc_return_bits { OC_RETURN_TICKS_BITS = 40, OC_RETURN_ARGUMENT_BITS = 24 };
 enum oc_switch_why { OC_WHY_PARKED, OC_WHY_YIELDED, OC_WHY_ENDED, OC_WHY_STARTED };
 
 struct oc_event {
     oc_u64 tsc;
-    oc_u32 kind, co;
+    oc_u32 kind, co; /* kind: enum oc_event_kind in its lowest byte */
     oc_u64 a, b;
 };
 

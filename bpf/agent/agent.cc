@@ -121,7 +121,7 @@ int work(int pid, AgentOptions options) {
 
 int bpf_probe() {
     std::string why = bpf_unusable();
-    printf("%s\n", why.empty() ? "ok" : why.c_str());
+    printf("%s\n", !why.empty() ? why.c_str() : bpf_lacks_iterator() ? "ok, but without the table `top`: this kernel refuses BPF iterators" : "ok");
     return why.empty() ? 0 : 1;
 }
 

@@ -15,6 +15,8 @@ struct AgentOptions {
 
 // Empty when BPF works here for this user, else the reason in one line.
 std::string bpf_unusable();
+// After it: can the table `top` not be had?
+bool bpf_lacks_iterator();
 int bpf(int pid, const AgentOptions& options);
 int bpf_probe();
 

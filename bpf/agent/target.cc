@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "ocrun.skel.h"
 
@@ -63,6 +64,31 @@ uint64_t monotonic_ns() {
     return uint64_t(t.tv_sec) * 1000000000ull + uint64_t(t.tv_nsec);
 }
 
+bool g_no_iterator;  // this kernel refuses it; all else works
+
+// Open, configured and loaded; null with *why.
+ocrun_bpf* load_programs(const std::function<void(ocrun_bpf*)>& configure, std::string* why) {
+    libbpf_set_print(keep_log);
+    for (;;) {
+        g_log.clear();
+        ocrun_bpf* s = ocrun_bpf__open();
+        if (!s) {
+            *why = "the BPF programs cannot be read: " + words_of(errno);
+            return nullptr;
+        }
+        configure(s);
+        if (g_no_iterator) bpf_program__set_autoload(s->progs.oc_top, false);
+        int error = ocrun_bpf__load(s);
+        if (!error) return s;
+        ocrun_bpf__destroy(s);
+        if (error != -EPERM || g_no_iterator) {
+            *why = "the kernel does not load the BPF programs: " + words_of(-error);
+            return nullptr;
+        }
+        g_no_iterator = true;  // some kernels allow tracing, but no iterators
+    }
+}
+
 uint32_t pin_files(const std::string& directory, bool remove) {
     uint32_t n = 0;
     if (DIR* d = opendir(directory.c_str())) {
@@ -84,31 +110,21 @@ std::string bpf_unusable() {
     if (statfs("/sys/fs/bpf", &fs) || (unsigned long)fs.f_type != (unsigned long)(unsigned)kBpfFsMagic)
         return "/sys/fs/bpf is not mounted (mount -t bpf none /sys/fs/bpf)";
     if (access("/sys/kernel/btf/vmlinux", R_OK)) return "this kernel shows no BTF (CONFIG_DEBUG_INFO_BTF)";
-    libbpf_set_print(keep_log);
-    g_log.clear();
-    ocrun_bpf* skeleton = ocrun_bpf__open();
-    if (!skeleton) return "the BPF programs cannot be read: " + words_of(errno);
-    bpf_program__set_autoload(skeleton->progs.oc_print_switch, false);
-    int error = ocrun_bpf__load(skeleton);
-    std::string words = error ? "the kernel does not load the BPF programs: " + words_of(-error) : "";
-    ocrun_bpf__destroy(skeleton);
-    return words;
+    std::string why;
+    if (auto* skeleton = load_programs([](ocrun_bpf* s) { bpf_program__set_autoload(s->progs.oc_print_switch, false); }, &why))
+        ocrun_bpf__destroy(skeleton);
+    return why;
 }
 
+bool bpf_lacks_iterator() { return g_no_iterator; }
+
 std::unique_ptr<Target> Target::load(int pid, const AgentOptions& options, std::string* why) {
-    libbpf_set_print(keep_log);
-    g_log.clear();
     std::unique_ptr<Target> t(new Target());
     t->pid_ = pid;
     t->options_ = options;
     t->start_ = process_start_time(pid);
     if (!t->start_) {
         *why = "there is no process " + std::to_string(pid);
-        return nullptr;
-    }
-    t->skeleton_ = ocrun_bpf__open();
-    if (!t->skeleton_) {
-        *why = "the BPF programs cannot be read: " + words_of(errno);
         return nullptr;
     }
     uint32_t rows = kFewestRows;
@@ -121,16 +137,14 @@ std::unique_ptr<Target> Target::load(int pid, const AgentOptions& options, std::
         constexpr uint32_t kRowsOfANewProcess = 1024;
         rows = kRowsOfANewProcess;
     }
-    auto* s = t->skeleton_;
-    bpf_map__set_max_entries(s->maps.coros, rows);
-    s->rodata->target = uint32_t(pid);
-    s->rodata->assist = !options.no_assist;
-    s->rodata->tick_ns = kTickNs;
-    bpf_program__set_autoload(s->progs.oc_print_switch, options.print);
-    if (int error = ocrun_bpf__load(s)) {
-        *why = "the kernel does not load the BPF programs: " + words_of(-error);
-        return nullptr;
-    }
+    auto* s = t->skeleton_ = load_programs([&](ocrun_bpf* s) {
+        bpf_map__set_max_entries(s->maps.coros, rows);
+        s->rodata->target = uint32_t(pid);
+        s->rodata->assist = !options.no_assist;
+        s->rodata->tick_ns = kTickNs;
+        bpf_program__set_autoload(s->progs.oc_print_switch, options.print);
+    }, why);
+    if (!s) return nullptr;
     s->links.oc_sched_switch = bpf_program__attach(s->progs.oc_sched_switch);
     if (!s->links.oc_sched_switch) {
         *why = "cannot attach to sched_switch: " + words_of(errno);
@@ -177,6 +191,8 @@ bool Target::pin(std::string* why) {
         pin_files(directory, true);
         return false;
     }
+    pinned_ = true;
+    if (g_no_iterator) return true;
     LIBBPF_OPTS(bpf_iter_attach_opts, opts);
     bpf_iter_link_info info{};
     info.map.map_fd = uint32_t(bpf_map__fd(s->maps.coros));
@@ -185,7 +201,6 @@ bool Target::pin(std::string* why) {
     top_ = bpf_program__attach_iter(s->progs.oc_top, &opts);
     if (!top_ || bpf_link__pin(top_, (directory + "/top").c_str())) {
         *why = "cannot make the iterator `top`: " + words_of(errno);
-        pin_files(directory, true);
         return false;
     }
     return true;
@@ -193,16 +208,14 @@ bool Target::pin(std::string* why) {
 
 Target::~Target() {
     // The pins first: taking programs down waits for the kernel's grace periods.
-    if (top_) pin_files(std::string(kPinRoot) + "/" + std::to_string(pid_), true);
+    if (pinned_) pin_files(std::string(kPinRoot) + "/" + std::to_string(pid_), true);
     for (auto& [tid, link] : ticks_) bpf_link__destroy(link);
     if (handed_over_ && alive()) {
         std::string why;
         if (auto p = Process::open(pid_, &why)) tell_runtime(*p, 0);
     }
-    if (top_) {
-        bpf_link__destroy(top_);
-        rmdir(kPinRoot);  // the last one
-    }
+    if (top_) bpf_link__destroy(top_);
+    if (pinned_) rmdir(kPinRoot);  // the last one
     if (skeleton_) ocrun_bpf__destroy(skeleton_);
 }
 

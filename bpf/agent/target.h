@@ -39,6 +39,7 @@ private:
     AgentOptions options_;
     ocrun_bpf* skeleton_ = nullptr;
     bpf_link* top_ = nullptr;
+    bool pinned_ = false;
     std::map<uint32_t, bpf_link*> ticks_;  // by kernel thread
     std::unique_ptr<Process> process_;
     uint32_t wanting_ = 0;

@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
     CLI::App app{"ocrun: views of processes that run under ocrun", "ocrun"};
     app.require_subcommand(1);
     int pid = 0, status = 0, rounds = 0;
-    double seconds = 0, interval = 1, stall_ms = 100;
+    double seconds = 0, flame_seconds = 5, interval = 1, stall_ms = 100;
     size_t most = 1000000;
     std::string file, sort = "cpu", config;
     int workers = -1;
@@ -85,9 +85,9 @@ int main(int argc, char** argv) {
 
     c = app.add_subcommand("flame", "Draw where coroutines compute and where they wait");
     c->add_option("PID", pid, "process id")->required();
-    c->add_option("-t,--seconds", seconds, "how long (default 5)")->default_val(5.0);
-    c->add_option("-o,--output", file, "the SVG file")->default_val("flame.svg");
-    c->callback([&] { status = flame(pid, seconds, file); });
+    c->add_option("-t,--seconds", flame_seconds, "how long (default 5)");
+    c->add_option("-o,--output", file, "the SVG file (default flame.svg)");
+    c->callback([&] { status = flame(pid, flame_seconds, file.empty() ? "flame.svg" : file); });
 
     c = app.add_subcommand("watch", "Tell of stalls and deadlocks as they happen");
     c->add_option("PID", pid, "process id")->required();

@@ -4,12 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -173,13 +176,19 @@ void Session::find_files() {
     closedir(d);
 }
 
-void Session::collect(std::vector<Event>* events, size_t room) {
-    find_files();
+double Session::collect(std::vector<Event>* events, size_t room) {
+    uint32_t made = __atomic_load_n(&session_->records, __ATOMIC_ACQUIRE);
+    if (made != records_known_) {
+        records_known_ = made;
+        find_files();
+    }
+    double fullest = 0;
     for (uint32_t i = 0; i < records_.size(); i++) {
         Record& r = records_[i];
         if (!r.ring_events) continue;
         auto* ring = (const oc_event*)((const char*)r.shared + OC_RING_OFFSET);
         uint64_t head = __atomic_load_n(&r.shared->head, __ATOMIC_ACQUIRE);
+        fullest = std::max(fullest, double(head - r.tail) / r.ring_events);
         if (head - r.tail > r.ring_events) {
             dropped_ += head - r.tail - r.ring_events;
             r.tail = head - r.ring_events;
@@ -202,6 +211,7 @@ void Session::collect(std::vector<Event>* events, size_t room) {
             dropped_ += torn;
         }
     }
+    return fullest;
 }
 
 uint64_t Session::refused() const { return session_->refused; }
@@ -243,6 +253,17 @@ std::string duration_text(double ns) {
     else
         snprintf(text, sizeof text, "%.2f s", ns / 1e9);
     return text;
+}
+
+EndOf::EndOf(int pid) : fd_(int(syscall(SYS_pidfd_open, pid, 0))) {}
+EndOf::~EndOf() {
+    if (fd_ >= 0) close(fd_);
+}
+bool EndOf::within_ms(double ms) {
+    pollfd p{fd_, POLLIN, 0};
+    timespec t{time_t(ms / 1e3), long(ms * 1e6) % 1000000000};
+    // Without a descriptor (EMFILE) it is a sleep.
+    return ppoll(&p, 1, &t, nullptr) == 1 && fd_ >= 0;
 }
 
 int start_under_ocrun(const std::vector<std::string>& options, const std::vector<std::string>& command) {

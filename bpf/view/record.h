@@ -34,8 +34,9 @@ public:
 
     // Recording goes on for two more seconds.
     void renew();
-    // New files and new events; events beyond `room` are thrown away and counted.
-    void collect(std::vector<Event>* events, size_t room);
+    // New files and new events; events beyond `room` are thrown away and counted. How full the fullest ring was: 1 and above is a
+    // loss.
+    double collect(std::vector<Event>* events, size_t room);
     const std::vector<Record>& records() const { return records_; }
     // Overwritten before they were read, and thrown away for want of room.
     uint64_t dropped() const { return dropped_; }
@@ -51,7 +52,7 @@ private:
 
     std::string directory_;
     oc_session* session_ = nullptr;
-    uint32_t level_ = 0;
+    uint32_t level_ = 0, records_known_ = 0;
     std::vector<Record> records_;
     std::vector<std::string> seen_;
     uint64_t dropped_ = 0, not_kept_ = 0;
@@ -67,6 +68,17 @@ std::string duration_text(double ns);
 // Set by SIGINT and SIGTERM once catch_stop() was called.
 extern volatile bool g_stop;
 void catch_stop();
+// The end of a process as something to wait for.
+class EndOf {
+public:
+    explicit EndOf(int pid);
+    ~EndOf();
+    // Sleeps until the process ends, a signal comes or the time is over. True: it has ended.
+    bool within_ms(double ms);
+
+private:
+    int fd_;
+};
 // Starts `ocrun option -- command`, the ocrun beside this program; its pid or -1 with a line.
 int start_under_ocrun(const std::vector<std::string>& options, const std::vector<std::string>& command);
 

@@ -13,6 +13,8 @@ namespace ocrun::view {
 
 namespace {
 
+constexpr double kLookMs = 200;
+
 void print_times(FILE* out, const char* what, const uint64_t buckets[OC_BUCKETS], TscClock& clock) {
     uint64_t n = 0;
     for (int i = 0; i < OC_BUCKETS; i++) n += buckets[i];
@@ -84,15 +86,18 @@ int stat(int pid, const std::vector<std::string>& options, const std::vector<std
         child = start_under_ocrun(all, command);
         if (child < 0) return kExitFailure;
     }
+    EndOf process_end(p ? p->pid() : child);
     double end = clock.moment_ns(tsc_now()) + seconds * 1e9;
+    bool ended = false;
     for (;;) {
         session->renew();
         std::vector<Event> none;
         session->collect(&none, 0);
         clock.anchor();
         if (child && waitpid(child, &status, WNOHANG) == child) break;
-        if (p && (g_stop || !p->alive() || (seconds > 0 && clock.moment_ns(tsc_now()) > end))) break;
-        usleep(20000);
+        double left_ms = p && seconds > 0 ? (end - clock.moment_ns(tsc_now())) / 1e6 : kLookMs;
+        if (p && (g_stop || ended || left_ms <= 0)) break;
+        ended = process_end.within_ms(std::clamp(left_ms, 0.0, kLookMs));
     }
     std::vector<Event> none;
     session->collect(&none, 0);

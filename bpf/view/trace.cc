@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,21 @@ namespace {
 
 // Coroutine tracks of process P are shown as a process of this number more: the first worker and coroutine 1 share their id.
 constexpr uint64_t kCoroutineTracks = 1u << 24;
+
+// How long the recorder sleeps between its looks, and how full a ring may be then.
+constexpr double kFirstNapMs = 2, kShortestNapMs = 0.5, kLongestNapMs = 5, kFullEnough = 0.25, kAnchorMs = 100;
+
+// Address space for all of it, in large pages: growing step by step would cost the recorded program more than recording does.
+void roomy(std::vector<Event>* events, size_t most) {
+    try {
+        events->reserve(most);
+    } catch (const std::bad_alloc&) {
+        return;  // a limit on address space: it grows as it goes
+    }
+    constexpr uintptr_t kPage = 4096;
+    uintptr_t begin = ((uintptr_t)events->data() + kPage - 1) & ~(kPage - 1), end = (uintptr_t)(events->data() + most) & ~(kPage - 1);
+    if (end > begin) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
+}
 
 std::string json_text(const std::string& text) {
     std::string out = "\"";
@@ -43,18 +59,20 @@ public:
     }
     void write(std::vector<Event>& events) {
         std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.e.tsc < b.e.tsc; });
-        origin_ = events.empty() ? 0 : clock_.moment_ns(events.front().e.tsc);
+        uint64_t first = events.empty() ? 0 : events.front().e.tsc;
+        for (const Event& event : events) first = std::min(first, began(event.e));
+        origin_ = clock_.moment_ns(first);
         fprintf(out_, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n");
         for (const Record& r : session_.records()) {
             process(r.pid, r.program);
             track(r.pid, r.tid, "kernel thread " + std::to_string(r.tid));
         }
-        if (!seeded_.empty() && !events.empty() && seeded_tsc_ < events.front().e.tsc) origin_ = clock_.moment_ns(seeded_tsc_);
+        if (!seeded_.empty() && !events.empty() && seeded_tsc_ < first) origin_ = clock_.moment_ns(seeded_tsc_);
         for (const auto& [pid, c] : seeded_) {
             name_coroutine(pid, c.tid, c.name);
             if (c.on && c.worker_tid) runs_[{pid, c.worker_tid}] = {c.tid, at(seeded_tsc_)};
             if (c.call != OC_NO_CALL)
-                calls_[{pid, c.tid}] = {c.call, c.regs[kRdi], at(seeded_tsc_), c.state == State::parked ? at(seeded_tsc_) : -1, c.waits_detail};
+                calls_[{pid, c.tid}] = {c.call, argument(int64_t(c.regs[kRdi])), at(seeded_tsc_), c.state == State::parked ? at(seeded_tsc_) : -1, c.waits_detail};
         }
         for (const Event& event : events) one(event);
         // What was going on at the end goes on to the end.
@@ -74,12 +92,20 @@ private:
         double since;
     };
     struct Call {
-        uint64_t nr, arg;
+        uint64_t nr;
+        std::string argument;  // as JSON, or empty
         double since;
         double parked = -1;
         uint64_t detail;
     };
 
+    // The earliest moment that an event tells of.
+    static uint64_t began(const oc_event& e) {
+        constexpr uint64_t kUnknown = (1ull << OC_RETURN_TICKS_BITS) - 1;
+        uint64_t ticks = (e.kind & 0xff) == OC_EV_RETURN && (e.b & kUnknown) != kUnknown ? e.b & kUnknown : (e.kind & 0xff) == OC_EV_PARK ? e.a >> 16 : 0;
+        return ticks < e.tsc ? e.tsc - ticks : e.tsc;
+    }
+    static std::string argument(int64_t a) { return std::to_string(a); }
     double at(uint64_t tsc) { return (clock_.moment_ns(tsc) - origin_) / 1e3; }  // microseconds
     void begin_line() {
         if (lines_++) fputs(",\n", out_);
@@ -125,7 +151,7 @@ private:
     void finish_call(const Key& key, Call& call, double now, const std::string& result) {
         finish_park(key.first, key.second, call, now);
         slice(key.first + kCoroutineTracks, key.second, call_name(uint32_t(call.nr)), call.since, now,
-              "\"first argument\":" + std::to_string(call.arg) + ",\"result\":" + json_text(result));
+              (call.argument.empty() ? "" : "\"first argument\":" + call.argument + ",") + "\"result\":" + json_text(result));
     }
 
     void one(const Event& event) {
@@ -134,7 +160,7 @@ private:
         double now = at(e.tsc);
         Key key{r.pid, e.co}, worker{r.pid, r.tid};
         if (e.co) coroutine_track(r.pid, e.co);
-        switch (e.kind) {
+        switch (e.kind & 0xff) {
             case OC_EV_SWITCH: {
                 Run& run = runs_[worker];
                 finish_run(worker, run, now);
@@ -150,9 +176,10 @@ private:
                 break;
             }
             case OC_EV_PARK:
-                if (auto call = calls_.find(key); call != calls_.end()) {
-                    call->second.parked = now;
-                    call->second.detail = e.b;
+                if (uint32_t nr = e.a & 0xffff; nr != (OC_NO_CALL & 0xffff)) {
+                    Call& call = calls_.insert({key, {nr, "", at(e.tsc - (e.a >> 16)), -1, 0}}).first->second;
+                    call.parked = now;
+                    call.detail = e.b;
                 }
                 break;
             case OC_EV_WAKE: {
@@ -164,14 +191,27 @@ private:
                 break;
             }
             case OC_EV_CALL:
-                calls_[key] = {e.a, e.b, now, -1, 0};
+                calls_[key] = {e.a, argument(int64_t(e.b)), now, -1, 0};
                 break;
             case OC_EV_RETURN:
-                if (auto call = calls_.find(key); call != calls_.end()) {
-                    finish_call(key, call->second, now, std::to_string(int64_t(e.b)));
-                    calls_.erase(call);
+            {
+                constexpr uint64_t kUnknown = (1ull << OC_RETURN_TICKS_BITS) - 1;
+                uint64_t ticks = e.b & kUnknown;
+                auto known = calls_.find(key);
+                Call call{e.kind >> 8, "", now, -1, 0};
+                if (known != calls_.end()) {
+                    call = known->second;
+                    call.nr = e.kind >> 8;
+                    calls_.erase(known);
                 }
+                if (ticks != kUnknown) {
+                    call.since = at(e.tsc - ticks);
+                    constexpr int64_t kNone = -(1 << (OC_RETURN_ARGUMENT_BITS - 1));
+                    if (int64_t a = int64_t(e.b) >> OC_RETURN_TICKS_BITS; a != kNone) call.argument = std::to_string(a);
+                }
+                finish_call(key, call, now, std::to_string(int64_t(e.a)));
                 break;
+            }
             case OC_EV_CREATE: instant(r.pid + kCoroutineTracks, e.co, "created", now); break;
             case OC_EV_EXIT:
                 instant(r.pid + kCoroutineTracks, e.co, "ends", now);
@@ -243,15 +283,22 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
     std::vector<Worker> workers;
     uint64_t first_tsc = tsc_now();
     if (p) p->snapshot(&at_first, &workers);
-    double end = clock.moment_ns(tsc_now()) + seconds * 1e9;
-    int rounds = 0;
+    roomy(&events, most);
+    EndOf process_end(p ? p->pid() : child);
+    double end = clock.moment_ns(tsc_now()) + seconds * 1e9, nap_ms = kFirstNapMs, anchored_ms = 0;
+    bool ended = false;
     for (;;) {
         session->renew();
-        session->collect(&events, most);
-        if (rounds++ % 50 == 0) clock.anchor();
+        double fullest = session->collect(&events, most);
+        // As seldom as the rings allow: each look takes time from the program.
+        nap_ms = fullest > kFullEnough ? std::max(nap_ms / 2, kShortestNapMs) : fullest < kFullEnough / 4 ? std::min(nap_ms * 1.5, kLongestNapMs) : nap_ms;
+        if ((anchored_ms -= nap_ms) <= 0) {
+            clock.anchor();
+            anchored_ms = kAnchorMs;
+        }
         if (child && waitpid(child, &status, WNOHANG) == child) break;
-        if (p && (g_stop || !p->alive() || (seconds > 0 && clock.moment_ns(tsc_now()) > end))) break;
-        usleep(2000);
+        if (p && (g_stop || ended || (seconds > 0 && clock.moment_ns(tsc_now()) > end))) break;
+        ended = process_end.within_ms(nap_ms);
     }
     session->collect(&events, most);
     clock.anchor();

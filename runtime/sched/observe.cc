@@ -1,8 +1,8 @@
 // observe.cc - the board, and what the hooks do while somebody looks (see observe.h, bpf/events.h)
 //
 // A kernel thread's record file is made at its first event, by the thread itself: nothing is made ready beforehand, and a
-// view asks for records by writing oc_observe alone. The session's time limit is looked at with every record, so a view
-// that died costs nothing after a second.
+// view asks for records by writing oc_observe alone. The session's time limit is looked at with every 64th record of a thread: a
+// view that died costs next to nothing.
 #include "runtime/sched/observe.h"
 
 #include <asm/errno.h>
@@ -112,6 +112,7 @@ oc_session* session(u64 tsc) {
                 s = nullptr;
             }
             g_session_generation = generation;
+            oc_observe.since_tsc = tsc;
             g_session.store(s, std::memory_order_release);
         }
         g_session_lock.unlock();
@@ -164,11 +165,14 @@ oc_record* make_record(KThread* t, oc_session* s) {
     t->record = r;
     t->record_bytes = bytes;
     __atomic_store_n(&r->magic, OC_RECORD_MAGIC, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&s->records, 1, __ATOMIC_RELEASE);
     return r;
 }
 
+constexpr u32 kTrust = 64;
+
 // The calling thread's record, or nullptr when nobody looks any more.
-oc_record* record(KThread* t, u64 tsc) {
+__attribute__((noinline, cold)) oc_record* record_anew(KThread* t, u64 tsc) {
     // A vfork child lives in its parent's memory for a moment; it is not shown.
     if (t->kind == ThreadKind::direct) return nullptr;
     oc_session* s = session(tsc);
@@ -178,7 +182,18 @@ oc_record* record(KThread* t, u64 tsc) {
         t->record_generation = g_session_generation;
         t->record_refused = false;
     }
+    t->record_trust = kTrust;
     return t->record ? t->record : make_record(t, s);
+}
+
+// Between two looks at the session it is three words of the thread's own: these hooks run with cold caches.
+inline oc_record* record(KThread* t, u64 tsc) {
+    u32 trust = t->record_trust;
+    if (__builtin_expect(trust && t->record && t->record_generation == __atomic_load_n(&oc_observe.generation, __ATOMIC_RELAXED), 1)) {
+        t->record_trust = trust - 1;
+        return t->record;
+    }
+    return record_anew(t, tsc);
 }
 
 void put(oc_record* r, u64 tsc, u32 kind, u32 co, u64 a, u64 b) {
@@ -226,7 +241,10 @@ void observe_park_slow(Coroutine* c) {
     if (oc_observe.level & OC_LEVEL_MIRROR) mirror_park(c);
     if (!recorded()) return;
     u64 tsc = c->parked_since_tsc;
-    if (oc_record* r = record(this_thread(), tsc)) put(r, tsc, OC_EV_PARK, c->tid, c->call_nr, c->waits_detail);
+    oc_record* r = record(this_thread(), tsc);
+    if (!r) return;
+    u64 since = c->call_since_tsc, ticks = since >= oc_observe.since_tsc && since < tsc ? tsc - since : 0;
+    put(r, tsc, OC_EV_PARK, c->tid, u16(c->call_nr) | ticks << 16, c->waits_detail);
 }
 
 void observe_wake_slow(Coroutine* c, u32 reason) {
@@ -262,7 +280,7 @@ void observe_call_slow(Coroutine* c, u32 nr) {
     if (!recorded()) return;
     u64 tsc = __builtin_ia32_rdtsc();
     c->call_since_tsc = tsc;
-    if (oc_record* r = record(this_thread(), tsc)) put(r, tsc, OC_EV_CALL, c->tid, nr, c->regs.rdi);
+    (void)nr;
 }
 
 void observe_return_slow(Coroutine* c, u32 nr, long result) {
@@ -271,16 +289,26 @@ void observe_return_slow(Coroutine* c, u32 nr, long result) {
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);
     u64 begin = c->call_since_tsc;
+    if (begin < oc_observe.since_tsc) begin = 0;
     c->call_since_tsc = 0;
-    if (!r || !begin) return;
-    if (nr < OC_CALLS) {
+    if (!r) return;
+    if (nr < OC_CALLS && begin) {
         oc_call_count& n = r->calls[nr];
         n.calls++;
         n.errors += is_error(result);
         n.tsc += tsc - begin;
         if (tsc - begin > n.longest_tsc) n.longest_tsc = tsc - begin;
     }
-    put(r, tsc, OC_EV_RETURN, c->tid, nr, u64(result));
+    constexpr u64 kTicksMask = (1ul << OC_RETURN_TICKS_BITS) - 1;
+    constexpr i64 kNoArgument = -(1l << (OC_RETURN_ARGUMENT_BITS - 1));
+    u64 ticks = begin ? tsc - begin : kTicksMask;
+    if (__builtin_expect(begin && ticks >= kTicksMask, 0)) {
+        put(r, begin, OC_EV_CALL, c->tid, nr, c->regs.rdi);
+        ticks = kTicksMask;
+    }
+    i64 argument = i64(c->regs.rdi);
+    if (argument <= kNoArgument || argument >= -kNoArgument) argument = kNoArgument;
+    put(r, tsc, OC_EV_RETURN | nr << 8, c->tid, u64(result), u64(argument) << OC_RETURN_TICKS_BITS | ticks);
 }
 
 void observe_begin(u32 level, const char* directory) {
@@ -293,6 +321,7 @@ void observe_after_fork() {
     KThread* t = this_thread();
     // The mapping stayed with the parent (MADV_DONTFORK).
     t->record = nullptr;
+    t->record_trust = 0;
     t->record_refused = false;
     g_session_lock.reset();
     if (oc_observe.mirrored) mirror_after_fork();

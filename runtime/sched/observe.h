@@ -21,7 +21,20 @@
 namespace ocrun {
 
 extern "C" oc_control oc_observe;
-inline bool observed() { return __builtin_expect(oc_observe.level != 0, 0); }
+#ifdef OCRUN_UNOBSERVED  // for scripts/bench trace alone: what do the hooks cost while nobody looks?
+#undef DTRACE_PROBE1
+#undef DTRACE_PROBE2
+#undef DTRACE_PROBE3
+#undef DTRACE_PROBE4
+#define DTRACE_PROBE1(...)
+#define DTRACE_PROBE2(...)
+#define DTRACE_PROBE3(...)
+#define DTRACE_PROBE4(...)
+inline constexpr bool kObservable = false;
+#else
+inline constexpr bool kObservable = true;
+#endif
+inline bool observed() { return kObservable && __builtin_expect(oc_observe.level != 0, 0); }
 inline u32 observed_tid(const Coroutine* c) { return c ? c->tid : 0; }
 
 // observe.cc: the way when somebody looks.
@@ -35,6 +48,7 @@ void observe_return_slow(Coroutine* c, u32 nr, long result);
 // `tsc`: now; t->switched_in_tsc still says when `from` came.
 inline void observe_switch(KThread* t, Coroutine* from, u32 why, Coroutine* to, u64 tsc) {
     DTRACE_PROBE4(ocrun, co_switch, observed_tid(from), observed_tid(to), t->tid, why);
+    if (kObservable) t->slot->co = observed_tid(to);
     if (observed()) observe_switch_slow(t, from, why, to, tsc);
 }
 // waits_for, waits_detail and parked_since_tsc are set.

@@ -300,7 +300,6 @@ inline void handed(Coroutine* c, fcontext_t fiber) {
         target = to->fiber;
     }
     t->current = to;
-    t->slot->co = to ? to->tid : 0;
     transfer_t back = oc_switch(target, &record);
     SwitchRecord* left = (SwitchRecord*)back.data;
     if (__builtin_expect(left->action != After::handed, 0)) return finish(back);

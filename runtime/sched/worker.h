@@ -60,6 +60,7 @@ struct KThread : TrapThread {
     size_t record_bytes;
     u32 record_generation;
     bool record_refused;
+    u32 record_trust;   // so many records more before the session is looked at again
     bool affinity_applied;  // the kernel thread runs where a coroutine asked to (sched/affinity.cc)
     u64 affinity[16];       // where it runs otherwise
     u64 affinity_now[16];

@@ -2,12 +2,15 @@
 //
 // usage: load PORT CONNECTIONS SECONDS REQUEST RESPONSE_BYTES [FIRST FIRST_RESPONSE_BYTES]
 // REQUEST and FIRST (sent once, before) know \r and \n; Every answer has RESPONSE_BYTES.
+// With LOAD_PROGRESS in the environment, a file of eight bytes: the number of answers so far is kept there.
 // Prints "connected N" when all connections stand (each has had one answer) and `rate R req/s`; waits with SECONDS 0 until its
 // standard input ends, connections open and idle.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -58,7 +61,13 @@ int main(int argc, char** argv) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     int e = epoll_create1(0), *fds = calloc(n, sizeof *fds);
-    long *got = calloc(n, sizeof *got), requests = 0;
+    long *got = calloc(n, sizeof *got), requests = 0, unseen = 0;
+    volatile long* progress = &unseen;
+    if (getenv("LOAD_PROGRESS")) {
+        int file = open(getenv("LOAD_PROGRESS"), O_RDWR | O_CLOEXEC);
+        progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        must(progress != MAP_FAILED, "LOAD_PROGRESS");
+    }
     if (argc == 8) {
         unescape(argv[6]);
         int fd = open_one(port);
@@ -94,7 +103,7 @@ int main(int argc, char** argv) {
             if (got[i] < bytes) continue;
             must(got[i] == bytes, "an answer that is too long");
             got[i] = 0;
-            requests++;
+            *progress = ++requests;
             ask(fds[i], request);
         }
     }

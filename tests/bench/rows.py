@@ -3,6 +3,7 @@ import os, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import trace_cost
 from servers import Failed, Server, available_kib, free_port, number_after, run_load
 
 
@@ -226,5 +227,10 @@ ROWS = [
     Row("compute_4", "s", program("compute.c", "compute_4"), [Bar("speed", 0.99)]),
     Row("ring_2", "ns", program("ring.c", "ring", 2), [], "1"),
     Row("ring_10000", "ns", program("ring.c", "ring", 10000), [], "1"),
+    Row("trace_t0", "%", trace_cost.always_on, [Bar("most", 1)], without=["native", "trap"]),
+    Row("trace_t1_stat", "%", trace_cost.view("stat"), [Bar("most", 3)], without=["native", "trap"]),
+    Row("trace_t1", "%", trace_cost.view("trace", "-o", "/dev/null"), [Bar("most", 3)], without=["native", "trap"]),
+    Row("trace_t2_bpftrace", "ns", trace_cost.probe(trace_cost.Bpftrace), [], without=["native", "trap"], needs=["bpftrace"]),
+    Row("trace_t2_print", "ns", trace_cost.probe(trace_cost.Printing), [], without=["native", "trap"]),
     Row("ring_growth", "x", ring_growth, [Bar("most", 4)], "1", without=["native"]),
 ]

@@ -2,6 +2,10 @@
 import os, re, shutil, socket, subprocess, tempfile, time
 
 
+class Missing(Exception):
+    """a tool or source that this row needs is not here"""
+
+
 class Failed(Exception):
     """this run gave no figure"""
 
