@@ -16,7 +16,8 @@ int stat(int pid, const std::vector<std::string>& options, const std::vector<std
 // most: events kept.
 int trace(int pid, const std::vector<std::string>& options, const std::vector<std::string>& command, double seconds, const std::string& file,
           size_t most);
-int flame(int pid, double seconds, const std::string& file);
+// folded: text instead of a picture.
+int flame(int pid, double seconds, const std::string& file, bool folded);
 // Coroutines that hold a worker for longer than stall_ms while others wait, and deadlocks, as they happen.
 int watch(int pid, double stall_ms, double seconds);
 

@@ -81,6 +81,18 @@ private:
     FILE* out_;
 };
 
+// `on CPU;thread;main;f 1234`: the time of a stack itself, in microseconds.
+void write_folded(FILE* out, const Node& n, const std::string& path) {
+    double inside = 0;
+    for (const auto& [name, inner] : n.inner) {
+        std::string step = name;
+        std::replace(step.begin(), step.end(), ';', ':');
+        write_folded(out, inner, path + ";" + step);
+        inside += inner.ns;
+    }
+    if (n.ns - inside >= 1e3) fprintf(out, "%s %.0f\n", path.c_str(), (n.ns - inside) / 1e3);
+}
+
 void write_svg(FILE* out, const Process& p, const Node& on, const Node& off, double seconds, size_t samples, size_t missed) {
     double on_height = double(depth(on)) * kRowHeight, off_height = double(depth(off)) * kRowHeight;
     double height = on_height + off_height + 120;
@@ -106,7 +118,7 @@ void write_svg(FILE* out, const Process& p, const Node& on, const Node& off, dou
 
 }  // namespace
 
-int flame(int pid, double seconds, const std::string& file) {
+int flame(int pid, double seconds, const std::string& file, bool folded) {
     std::string why;
     auto p = Process::open(pid, &why);
     if (!p) {
@@ -160,12 +172,20 @@ int flame(int pid, double seconds, const std::string& file) {
                 if (frames.empty()) missed++;
                 for (auto f = frames.rbegin(); f != frames.rend(); ++f)
                     k.path.push_back(f->function.empty() ? "[" + (f->module.empty() ? "?" : f->module) + "]" : f->function);
-                if (c.call != OC_NO_CALL) k.path.push_back("syscall " + call_name(c.call));
+                // One that runs may have gone on between the look at its call and the look at its stack.
+                Coroutine now = c;
+                bool same = c.state != State::running || (p->refresh(&now) && now.call == c.call && now.switches == c.switches);
+                if (c.call != OC_NO_CALL && same) k.path.push_back("syscall " + call_name(c.call));
             }
             add(c.state == State::running ? on : off, k.path, span);
         }
     }
-    write_svg(out, *p, on, off, double(last - begin) * rate / 1e9, samples, missed);
+    if (folded) {
+        write_folded(out, on, "on CPU");
+        write_folded(out, off, "off CPU");
+    } else {
+        write_svg(out, *p, on, off, double(last - begin) * rate / 1e9, samples, missed);
+    }
     if (fclose(out)) {
         complain(file + ": " + errno_words());
         return kExitFailure;

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     int pid = 0, status = 0, rounds = 0;
     double seconds = 0, flame_seconds = 5, interval = 1, stall_ms = 100;
     size_t most = 1000000;
+    bool folded = false;
     std::string file, sort = "cpu", config;
     int workers = -1;
 
@@ -87,7 +88,8 @@ int main(int argc, char** argv) {
     c->add_option("PID", pid, "process id")->required();
     c->add_option("-t,--seconds", flame_seconds, "how long (default 5)");
     c->add_option("-o,--output", file, "the SVG file (default flame.svg)");
-    c->callback([&] { status = flame(pid, flame_seconds, file.empty() ? "flame.svg" : file); });
+    c->add_flag("--folded", folded, "no picture: a line for each stack with its microseconds, for other tools");
+    c->callback([&] { status = flame(pid, flame_seconds, !file.empty() ? file : folded ? "flame.folded" : "flame.svg", folded); });
 
     c = app.add_subcommand("watch", "Tell of stalls and deadlocks as they happen");
     c->add_option("PID", pid, "process id")->required();

@@ -91,6 +91,10 @@ private:
         uint32_t co;
         double since;
     };
+    struct Wake {
+        uint32_t pid, tid;
+        double at;
+    };
     struct Call {
         uint64_t nr;
         std::string argument;  // as JSON, or empty
@@ -167,9 +171,13 @@ private:
                 run = {e.co, now};
                 if (!e.co) break;
                 if (auto woken = arrows_.find(key); woken != arrows_.end()) {
+                    // Both ends only now: a wake that no run followed would be an arrow without a head.
+                    begin_line();
+                    fprintf(out_, "{\"ph\":\"s\",\"cat\":\"wake\",\"name\":\"wake\",\"id\":%llu,\"pid\":%u,\"tid\":%u,\"ts\":%.3f}",
+                            (unsigned long long)++arrow_count_, woken->second.pid, woken->second.tid, woken->second.at);
                     begin_line();
                     fprintf(out_, "{\"ph\":\"f\",\"bp\":\"e\",\"cat\":\"wake\",\"name\":\"wake\",\"id\":%llu,\"pid\":%u,\"tid\":%u,\"ts\":%.3f}",
-                            (unsigned long long)woken->second, r.pid, r.tid, now);
+                            (unsigned long long)arrow_count_, r.pid, r.tid, now);
                     arrows_.erase(woken);
                 }
                 if (auto call = calls_.find(key); call != calls_.end()) finish_park(r.pid, e.co, call->second, now);
@@ -182,14 +190,7 @@ private:
                     call.detail = e.b;
                 }
                 break;
-            case OC_EV_WAKE: {
-                uint64_t id = ++arrow_count_;
-                arrows_[key] = id;
-                begin_line();
-                fprintf(out_, "{\"ph\":\"s\",\"cat\":\"wake\",\"name\":\"wake\",\"id\":%llu,\"pid\":%u,\"tid\":%u,\"ts\":%.3f}", (unsigned long long)id,
-                        r.pid, r.tid, now);
-                break;
-            }
+            case OC_EV_WAKE: arrows_[key] = {r.pid, r.tid, now}; break;
             case OC_EV_CALL:
                 calls_[key] = {e.a, argument(int64_t(e.b)), now, -1, 0};
                 break;
@@ -243,7 +244,7 @@ private:
     uint64_t arrow_count_ = 0;
     std::map<Key, Run> runs_;
     std::map<Key, Call> calls_;
-    std::map<Key, uint64_t> arrows_;
+    std::map<Key, Wake> arrows_;
     std::map<Key, bool> known_;
 };
 

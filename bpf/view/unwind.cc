@@ -17,6 +17,8 @@ namespace {
 
 // As much of a stopped thread's stack as is copied before it goes on.
 constexpr size_t kStackCopy = 256 * 1024;
+// One that does not run is read where it lies; this much at once.
+constexpr size_t kParkedCopy = 16 * 1024;
 
 // Registers in DWARF's numbering: rax rdx rcx rbx rsi rdi rbp rsp r8 ... r15.
 constexpr int kDwarfOrder[16] = {kRax, kRdx, kRcx, kRbx, kRsi, kRdi, kRbp, kRsp, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15};
@@ -71,7 +73,7 @@ private:
             if (!process_.refresh(&now)) return false;
             if (!now.on || !now.worker_tid) {
                 memcpy(regs_, now.regs, sizeof regs_);
-                copy_stack();
+                copy_stack(kParkedCopy);
                 Coroutine after = now;
                 if (!process_.refresh(&after)) return false;
                 if (after.switches == now.switches) return true;
@@ -96,7 +98,7 @@ private:
             if (good) {
                 registers_of(r, regs_);
                 if (process_.in_runtime(regs_[kRip])) memcpy(regs_, now.regs, sizeof regs_);
-                copy_stack();
+                copy_stack(kStackCopy);
             }
         }
         ptrace(PTRACE_DETACH, tid, 0, (void*)(long)inject);
@@ -107,13 +109,13 @@ private:
     bool saved_at_last_trap(const Coroutine& c) {
         if (c.call == OC_NO_CALL) return false;
         memcpy(regs_, c.regs, sizeof regs_);
-        copy_stack();
+        copy_stack(kParkedCopy);
         return true;
     }
 
-    void copy_stack() {
+    void copy_stack(size_t most) {
         copy_begin_ = regs_[kRsp] - 128;  // the red zone too
-        for (size_t bytes = kStackCopy; bytes >= 4096; bytes /= 2) {
+        for (size_t bytes = most; bytes >= 4096; bytes /= 2) {
             copy_.resize(bytes);
             if (process_.read(copy_begin_, copy_.data(), bytes)) return;
         }
@@ -151,7 +153,13 @@ private:
         if (!dwfl_frame_pc(frame, &pc, &activation)) return DWARF_CB_ABORT;
         if (!pc) return DWARF_CB_ABORT;
         // A return address is behind its call, which may be the last instruction of a function.
-        self->frames_.push_back(self->describe(pc, activation ? pc : pc - 1));
+        // The search for a name goes through whole symbol tables, and programs with many threads have few different frames.
+        constexpr size_t kMostNames = 1 << 16;
+        uint64_t look = activation ? pc : pc - 1;
+        if (self->names_.size() > kMostNames) self->names_.clear();
+        auto [name, fresh] = self->names_.try_emplace({pc, look});
+        if (fresh) name->second = self->describe(pc, look);
+        self->frames_.push_back(name->second);
         return self->frames_.size() >= self->most_ ? DWARF_CB_ABORT : DWARF_CB_OK;
     }
 
@@ -184,6 +192,7 @@ private:
     uint64_t regs_[18] = {};
     uint64_t copy_begin_ = 0;
     std::vector<uint8_t> copy_;
+    std::map<std::pair<uint64_t, uint64_t>, Frame> names_;
     std::vector<Frame> frames_;
     size_t most_ = 0;
 };

@@ -130,7 +130,7 @@ bool make() {
     constexpr unsigned kNonBlocking = 1;  // GRND_NONBLOCK
     if (!(sys(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)) sys(__NR_getrandom, &offset, sizeof offset, kNonBlocking);
     u64 first = kArenaBegin + page_down(offset % kRandomBytes);
-    ranges().insert(*new_range(kArenaBegin, first, State::plain));
+    if (first > kArenaBegin) ranges().insert(*new_range(kArenaBegin, first, State::plain));
     Range* rest = new_range(first, kArenaEnd, State::free);
     ranges().insert(*rest);
     list_free(rest);

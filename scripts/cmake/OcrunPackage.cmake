@@ -1,6 +1,8 @@
 # OcrunPackage.cmake - installation of the program and what goes with it, and the Debian package (cpack -G DEB)
 include(GNUInstallDirs)
-install(PROGRAMS ${CMAKE_BINARY_DIR}/ocrun DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(PROGRAMS ${CMAKE_BINARY_DIR}/ocrun ${CMAKE_BINARY_DIR}/ocrun-view DESTINATION ${CMAKE_INSTALL_BINDIR})  # the views look beside ocrun
+# Where Debian's gdb loads it by itself for /usr/bin/ocrun; under another prefix it is to be sourced.
+install(FILES scripts/gdb/ocrun-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load/usr/bin)
 install(FILES scripts/man/ocrun.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES scripts/completions/ocrun.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ocrun)
 install(FILES scripts/completions/_ocrun DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 short = "--short" in sys.argv
 sys.argv = [a for a in sys.argv if a != "--short"]
-from common import Server, Suite, free_port, wait_for_port
+from common import Server, Suite, harness
 
 suite = Suite("observers of coroutines")
 STEADY = {"scheduler": {"preempt": False}, "version": 1}  # no tick: only what the program does switches
@@ -85,31 +85,49 @@ def recorded_commands():
     problems, kinds = trace_problems(file)
     check("the trace is sound trace-event JSON", not problems, problems[:5])
     check("the trace has slices, wakes and names", all(kinds.get(k, 0) > 10 for k in "XsfM"), kinds)
+    done = ocrun("trace", "-w", "2", "-m", "1000", "-o", file, "--", suite.guest("producers_and_consumers_lose_nothing"))
+    problems, kinds = trace_problems(file)
+    lost = json.loads(file.read_text())["otherData"]
+    check("the size of a trace is bounded", not problems and lost["events"] == 1000 and lost["beyond the limit"] > 0 and sum(kinds.values()) < 4000
+          and f"beyond the limit {lost['beyond the limit']}" in done.stderr, (problems[:5], lost, kinds, done.stderr))
     left = directories() - before
     check("records are removed", not left, left)
 
 
 def trace_problems(file):
     """what a parser of the trace-event format would not accept, and how many events of each kind there are"""
-    trace, problems, kinds, open_flows, slices = json.loads(file.read_text()), [], {}, set(), {}
+    trace, problems, kinds, open_flows, flows, slices, ends = json.loads(file.read_text()), [], {}, {}, set(), {}, {}
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0
+    if set(trace) != {"displayTimeUnit", "traceEvents", "otherData"}:
+        problems.append(list(trace))
     for e in trace["traceEvents"]:
         kinds[e["ph"]] = kinds.get(e["ph"], 0) + 1
         if e["ph"] == "M":
             if e["name"] not in ("process_name", "thread_name") or not e["args"]["name"]:
                 problems.append(e)
             continue
-        if not (isinstance(e["ts"], (int, float)) and e["ts"] >= 0 and isinstance(e["pid"], int) and isinstance(e["tid"], int) and e["name"]):
+        if not (number(e["ts"]) and isinstance(e["pid"], int) and isinstance(e["tid"], int) and e["name"]):
             problems.append(e)
+        track = e["pid"], e["tid"]
         if e["ph"] == "X":
-            slices.setdefault((e["pid"], e["tid"]), []).append((e["ts"], -e["dur"], e["name"]))
-        elif e["ph"] == "s":
-            open_flows.add(e["id"])
-        elif e["ph"] == "f":
-            if e["id"] not in open_flows:
+            if not number(e["dur"]):
                 problems.append(e)
-            open_flows.discard(e["id"])
+            slices.setdefault(track, []).append((e["ts"], -e["dur"], e["name"]))
+            # slices are written as they end: on a track time goes forward
+            if e["ts"] + e["dur"] + 0.0025 < ends.get(track, 0):
+                problems.append(("backwards", e, ends[track]))
+            ends[track] = max(ends.get(track, 0), e["ts"] + e["dur"])
+        elif e["ph"] == "s":
+            if e["id"] in flows:
+                problems.append(("twice", e))
+            flows.add(e["id"])
+            open_flows[e["id"]] = e["ts"]
+        elif e["ph"] == "f":
+            if open_flows.pop(e["id"], 1e300) > e["ts"] or e.get("bp") != "e":
+                problems.append(e)
         elif e["ph"] != "i":
             problems.append(e)
+    problems += [("arrow without a head", id) for id in open_flows]
     # slices of a track must nest
     for track, list_ in slices.items():
         stack = []
@@ -121,6 +139,36 @@ def trace_problems(file):
                 problems.append((track, name, ts, end, stack[-1]))
             stack.append(end)
     return problems, kinds
+
+
+# Debian's Chromium, without a desktop, a network or anything of the user's
+BROWSER = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync"]
+
+
+def in_browser(title, page, *files):
+    """the page's document after its scripts ran, from a web server that has it and the files; None: there is no browser"""
+    import functools, http.server, threading
+    if not shutil.which(BROWSER[0]):
+        suite.skip(title, f"no {BROWSER[0]}")
+        return None
+    for f in files:
+        if f.parent != Path(suite.directory):
+            shutil.copy(f, suite.directory)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=suite.directory))
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        done = subprocess.run(BROWSER + [f"--user-data-dir={suite.directory}/browser", "--virtual-time-budget=20000", "--timeout=60000", "--dump-dom",
+                                         f"http://127.0.0.1:{web.server_port}/{page}"], capture_output=True, text=True, timeout=150)
+        return done.stdout
+    finally:
+        web.shutdown()
+        web.server_close()
 
 
 def watched_programs():
@@ -141,6 +189,85 @@ def watched_programs():
         server.line()
     finally:
         server.stop()
+
+
+def flame_graphs():
+    """a program that computes in one thread and waits in another"""
+    import xml.etree.ElementTree as xml
+    server = start([suite.guest("observed"), "spin", "6000"], ("-w", "2"))
+    file = Path(suite.directory) / "flame.svg"
+    try:
+        server.line()
+        tell(server)
+        done = ocrun("flame", "-t", "1", "-o", file, server.pid)
+        check("flame draws", done.returncode == 0 and re.search(r"\d+ samples, on CPU .*stacks missed \d+", done.stderr), done.stderr)
+        svg = xml.fromstring(file.read_text())  # well-formed, or an exception
+        space = "{http://www.w3.org/2000/svg}"
+        boxes = []
+        for g in svg.iter(space + "g"):
+            r = g.find(space + "rect")
+            name, _, share = g.find(space + "title").text.rpartition(": ")
+            boxes.append((name, share, *(float(r.get(k)) for k in ("x", "y", "width"))))
+        names = {b[0] for b in boxes}
+        check("the graph names who computes and who waits", {"on CPU", "off CPU", "compute_without_calls", "work"} <= names, names)
+        # every box lies on one below it, and what lies on a box is not wider than it
+        width = float(svg.get("width"))
+        def below(x, y, w):
+            return [b for b in boxes if abs(b[3] - y - 17) < 0.2 and b[2] <= x + 0.2 and b[2] + b[4] >= x + w - 0.2]
+        hanging = [b for b in boxes if b[0] not in ("on CPU", "off CPU") and not below(*b[2:])]
+        check("its boxes stand on each other", not hanging and all(0 <= b[2] and b[2] + b[4] <= width for b in boxes), hanging[:3])
+        shown = in_browser("a browser draws the flame graph", "flame.svg")
+        if shown is not None:
+            check("a browser draws the flame graph", shown.count("<rect") == len(boxes) + 1 and "parsererror" not in shown, shown[:1000])
+        folded = Path(suite.directory) / "folded"
+        done = ocrun("flame", "-t", "0.5", "--folded", "-o", folded, server.pid)
+        lines = folded.read_text().splitlines()
+        sound = all(re.fullmatch(r"[^;]+(;[^;]+)* \d+", l) for l in lines)
+        check("folded stacks are one a line with their microseconds", lines and sound and any("compute_without_calls" in l and l.startswith("on CPU;") for l in lines), lines[:5])
+        server.line()
+    finally:
+        server.stop()
+    server = start([suite.guest("observed"), "switch", "1"])
+    try:
+        server.line()
+        ocrun("flame", "-t", "0.3", "--folded", "-o", folded, server.pid)
+        text = folded.read_text()
+        check("a thread that waits lies under what it waits for", re.search(r"^off CPU;parked: futex;.*run_a;.*syscall futex \d+$", text, re.M), text)
+    finally:
+        server.stop()
+
+
+def in_gdb():
+    if not shutil.which("gdb"):
+        return suite.skip("gdb", "no gdb")
+
+    def gdb(*commands, arguments=()):
+        script = [w for c in commands for w in ("-ex", c)]
+        done = subprocess.run(["gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-iex", f"add-auto-load-safe-path {suite.build}", *script, *arguments],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        return done.stdout + done.stderr
+
+    server = start([suite.guest("observed"), "switch", "10"])
+    try:
+        a, b = server.line().split()[1:]
+        text = gdb("info coroutines", f"coroutine {a} bt", "info registers rip", "coroutine 7 bt", "detach", arguments=("-p", str(server.pid)))
+        check("gdb loads the script by itself; info coroutines lists them all",
+              all(re.search(rf"^ *{t} observed +parked +202 futex", text, re.M) for t in (a, b)) and re.search(rf"^ *{server.pid} observed", text, re.M), text)
+        check("coroutine ID bt shows where it waits", all(f in text for f in ("wait_while", "take_turns", "run_a", "start_thread")), text)
+        check("an id that is not there is an error", "no coroutine 7" in text, text)
+        tell(server)
+        check("the program goes on after gdb", server.line() == "done")
+        tell(server)
+    finally:
+        status = server.stop()
+    check("and ends as ever", status == 0, status)
+    # traps and ticks do not stop a program that runs inside gdb
+    text = gdb("run", arguments=("--args", suite.ocrun_file, "-w", "2", suite.guest("producers_and_consumers_lose_nothing")))
+    check("a program runs in gdb undisturbed by the runtime's signals", "exited normally" in text and "SIGSYS" not in text, text[-2000:])
+    installed = subprocess.run(["cmake", "--install", str(suite.build), "--prefix", "/usr"],
+                               env={**os.environ, "DESTDIR": suite.directory + "/root"}, capture_output=True, text=True, timeout=120)
+    place = list(Path(suite.directory, "root").glob("usr/share/gdb/auto-load/usr/bin/ocrun-gdb.py"))
+    check("the script is installed where gdb loads it by itself", installed.returncode == 0 and place, installed.stderr + installed.stdout[-500:])
 
 
 def stacks_of_programs():
@@ -195,6 +322,12 @@ def trace_of_a_server():
         check("the trace of a server is sound", not problems, problems[:5])
         check("it has every connection's thread and its calls", kinds.get("X", 0) > 6 * connections and kinds.get("M", 0) > connections, (kinds, said))
         check("it says what was lost", re.search(r"dropped \d+", said), said)
+        shown = in_browser("a browser draws the trace", "trace.html?file=echo.json", Path(harness.ROOT) / "docs" / "trace.html", file)
+        if shown is not None:
+            drawn = re.search(r'data-drawn="(\d+)"', shown)
+            tracks = re.search(r"(\d+) tracks, (\d+) wakes", shown)
+            check("a browser draws the trace", drawn and int(drawn.group(1)) > connections and tracks and int(tracks.group(1)) > connections
+                  and int(tracks.group(2)) == kinds.get("f"), shown[-1500:])
     finally:
         if client:
             client.stop()
@@ -507,6 +640,8 @@ views_of_a_waiting_program()
 recorded_commands()
 if not short:
     watched_programs()
+    flame_graphs()
+    in_gdb()
     stacks_of_programs()
     trace_of_a_server()
     refused()

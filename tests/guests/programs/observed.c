@@ -8,6 +8,7 @@
 //                      how often that one ran meanwhile
 // observed stuck MS    a thread is stuck in uname(2) for so long, in a page fault inside the kernel that a userfaultfd answers, while
 //                      another one works; says also after how long that one went on
+#pragma GCC optimize("omit-frame-pointer")  // call chains must be found by call frame information
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
