@@ -95,6 +95,7 @@ Coroutine* pop(Coroutine** head, Coroutine** tail) {
     Coroutine* c = *head;
     if (!c) return nullptr;
     *head = c->run_next;
+    __builtin_prefetch(&c->run_next->run_next);  // a line on which the next switch would wait; nullptr does no harm
     if (!*head) *tail = nullptr;
     return c;
 }
@@ -208,7 +209,6 @@ Coroutine* next_ready() {
     return pinned ? nullptr : take_injected();
 }
 
-// Half of another worker's queue; the oldest is returned, the rest becomes this worker's.
 // One coroutine alone in the queue of a worker that switches is run there sooner than here, where nothing of it is in the caches;
 // two that take turns would be carried to and fro. Only when that worker has not switched for this long is it worth the way.
 constexpr u64 kStealOneAfterTicks = 50000;  // some 20 us, what waking a thread on another CPU costs
@@ -226,6 +226,7 @@ bool worth_stealing(KThread* victim) {
     return i64(now - __atomic_load_n(&victim->thief_tsc, __ATOMIC_RELAXED)) > i64(kStealOneAfterTicks);
 }
 
+// Half of another worker's queue; the oldest is returned, the rest becomes this worker's.
 Coroutine* steal() {
     KThread* t = this_thread();
     u32 n = workers_started();
@@ -319,6 +320,7 @@ void leave(Coroutine* c, After action) {
         c->sched_state.store(0, std::memory_order_relaxed);
         return;
     }
+    if (next) warm_next(t->run_head);
     // The one that leaves may wait for a timer that no idle worker knows of.
     if (next && !t->owner.load(std::memory_order_relaxed)) tick_want(false);
     switch_to(c, action, next);

@@ -25,4 +25,12 @@ inline void warm(Coroutine* c) {
     prefetch((void*)(c->fs_base - 64), 192);
 }
 
+// The one after the next: what the switch to it touches first comes nearer meanwhile.
+inline void warm_next(const Coroutine* c) {
+    if (!c) return;
+    prefetch(c->fiber, 128);
+    prefetch(&c->regs, sizeof c->regs);
+    prefetch(c->xsave + 128, 448);
+}
+
 }  // namespace ocrun

@@ -42,36 +42,42 @@ bool ready_now(int fd, short events) {
 
 namespace {
 
-constexpr u32 kWaitLists = 64;  // by descriptor number
-Lock g_waiting_lock;
-IoWait* g_waiting[kWaitLists];
-std::atomic<u32> g_waiting_count{0};
-u32 g_waiting_pid;  // the process whose coroutines are in the lists: nobody waits in the child of a fork
+// Calls that wait for a descriptor, by its number. `pid`: the process whose they are; nobody waits in the child of a fork.
+struct WaitList {
+    Lock lock;
+    u32 pid;
+    IoWait* first;
+};
+constexpr u32 kWaitLists = 1024;
+WaitList g_waiting[kWaitLists];  // .bss
+
+WaitList& list_of(unsigned fd) { return g_waiting[fd % kWaitLists]; }
 
 // Lock held.
-void forget_parent() {
-    if (g_waiting_pid == g_pid) return;
-    g_waiting_pid = g_pid;
-    g_waiting_count.store(0, std::memory_order_relaxed);
-    for (IoWait*& list : g_waiting) list = nullptr;
+void forget_parent(WaitList& list) {
+    if (list.pid == g_pid) return;
+    list.pid = g_pid;
+    list.first = nullptr;
 }
 
 }  // namespace
 
 void io_wait_keep_files(unsigned first, unsigned last) {
-    if (!g_waiting_count.load(std::memory_order_relaxed)) return;
-    Locked held(g_waiting_lock);
-    forget_parent();
     // One number is in one list; thousands of threads may be waiting in the others.
-    u32 from = first == last ? first % kWaitLists : 0, lists = first == last ? 1 : kWaitLists;
-    for (u32 i = from; i < from + lists; i++)
-        for (IoWait* w = g_waiting[i]; w; w = w->next_) {
+    u32 lists = last - first < kWaitLists ? last - first + 1 : kWaitLists;
+    for (u32 i = 0; i < lists; i++) {
+        WaitList& list = list_of(first + i);
+        if (!__atomic_load_n(&list.first, __ATOMIC_RELAXED)) continue;
+        Locked held(list.lock);
+        forget_parent(list);
+        for (IoWait* w = list.first; w; w = w->next_) {
             if (unsigned(w->fd_) < first || unsigned(w->fd_) > last || w->kept_ >= 0) continue;
             // Beyond the runtime's own numbers, where no program counts on the next free one. Without room the waiter
             // finds its number closed.
             long copy = sys(__NR_fcntl, w->fd_, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
             if (!is_error(copy)) w->kept_ = int(copy);
         }
+    }
 }
 
 IoWait::~IoWait() {
@@ -152,22 +158,21 @@ long IoWait::block() {
     fd_note_try(fd_, true);
     if (timed_out_) return -EAGAIN;
     if (signal_pending(call_.c)) return interrupted();
-    IoWait** list = &g_waiting[unsigned(fd_) % kWaitLists];
+    WaitList& list = list_of(unsigned(fd_));
     {
-        Locked held(g_waiting_lock);
-        forget_parent();
-        next_ = *list;
-        *list = this;
-        g_waiting_count.fetch_add(1, std::memory_order_relaxed);
+        Locked held(list.lock);
+        forget_parent(list);
+        next_ = list.first;
+        if (next_) next_->link_ = &next_;
+        link_ = &list.first;
+        __atomic_store_n(&list.first, this, __ATOMIC_RELAXED);
     }
     WakeReason why;
     long r = fd_wait(call_.c, fd_, events_, seen_, deadline_ns_, &why);
     {
-        Locked held(g_waiting_lock);
-        IoWait** at = list;
-        while (*at != this) at = &(*at)->next_;
-        *at = next_;
-        g_waiting_count.fetch_sub(1, std::memory_order_relaxed);
+        Locked held(list.lock);
+        __atomic_store_n(link_, next_, __ATOMIC_RELAXED);
+        if (next_) next_->link_ = link_;
     }
     if (kept_ >= 0) {
         own_fd_ = true;  // an earlier one was closed by whoever closed its number

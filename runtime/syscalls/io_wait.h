@@ -86,7 +86,8 @@ private:
     bool yielded_ = false;
     bool looked_ = false, nonblocking_ = false, packets_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
     u64 deadline_ns_ = kNever;
-    IoWait* next_ = nullptr;  // in the list of those that wait
+    IoWait* next_ = nullptr;   // in the list of those that wait
+    IoWait** link_ = nullptr;  // what points to this one there
     int kept_ = -1;           // given by a closing thread
 };
 
