@@ -60,6 +60,7 @@ struct Coroutine : GuestContext {
     u32 tid;             // what gettid() answers
     bool is_main;        // the thread-group leader: tid == pid
     u32 forked_by_pid, forked_by_thread;  // direct: struct ForkedBy (host/handoff.h)
+    bool trace_me;       // direct: asked to be traced, which begins at its exec (process/direct.cc)
     bool direct;         // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
     bool registered;     // in the registry
     bool blocks_here;    // the call in progress blocks in the kernel (syscalls/call.h)

@@ -207,6 +207,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     copy_identity(c, call.c);
     c->direct = true;
     c->is_main = true;
+    c->trace_me = false;
     c->forked_by_pid = g_pid;
     c->forked_by_thread = call.c->pinned ? 0 : call.c->tid;
     c->alt = q.flags & CLONE_VFORK ? call.c->alt : AltStack{0, 0, 0};

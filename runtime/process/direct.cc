@@ -10,6 +10,7 @@
 #include <asm/errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
@@ -167,6 +168,12 @@ long direct_call(Call& call) {
             return h_rseq(call);
         case __NR_gettid:
             return c->tid;
+        case __NR_ptrace:
+            // Its parent waits for it in the kernel, and every call that traps is a stop to its tracer, who mostly is that parent:
+            // natively there is none before the exec.
+            if (call.a[0] != PTRACE_TRACEME) return native_direct(call);
+            c->trace_me = true;
+            return 0;
         case __NR_prctl: {
             long r = native_direct(call);
             if (i32(call.a[0]) == PR_SET_PDEATHSIG && !is_error(r)) parent_death_asked(c, u32(call.a[1]));

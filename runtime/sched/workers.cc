@@ -57,6 +57,17 @@ struct Everywhere {
 } g_everywhere;
 std::atomic<bool> g_everywhere_owned{false};
 
+// call_on_worker: one at a time.
+struct Errand {
+    u32 nr;
+    u64 args[6];
+    long result;
+    std::atomic<u32> done;
+};
+std::atomic<KThread*> g_errand_for{nullptr};
+Errand* g_errand;
+std::atomic<bool> g_errand_owned{false};
+
 void worker_main(void* argument) {
     KThread* t = (KThread*)argument;
     trap_thread_attach(t);
@@ -448,6 +459,8 @@ void workers_after_fork() {
     g_stopped.store(0, std::memory_order_relaxed);
     g_world_owned.store(false, std::memory_order_relaxed);
     g_everywhere_owned.store(false, std::memory_order_relaxed);
+    g_errand_for.store(nullptr, std::memory_order_relaxed);
+    g_errand_owned.store(false, std::memory_order_relaxed);
     g_start_lock.reset();
     g_sleep_lock.reset();
     g_sleepers = g_spares = nullptr;
@@ -521,6 +534,21 @@ long everywhere(u32 nr, const u64 args[6]) {
     return error;
 }
 
+long call_on_worker(KThread* t, u32 nr, const u64 a[6]) {
+    while (g_errand_owned.exchange(true, std::memory_order_acquire)) worker_attend(), sys(__NR_sched_yield);
+    Errand e{nr, {a[0], a[1], a[2], a[3], a[4], a[5]}, 0, {0}};
+    g_errand = &e;
+    g_errand_for.store(t, std::memory_order_release);
+    while (!e.done.load(std::memory_order_acquire)) {
+        worker_kick(t);
+        worker_attend();
+        timespec patience{0, long(kRetryKickNs)};
+        sys(__NR_futex, &e.done, FUTEX_WAIT_PRIVATE, 0, &patience);
+    }
+    g_errand_owned.store(false, std::memory_order_release);
+    return e.result;
+}
+
 u32 everywhere_generation() { return g_everywhere.generation.load(std::memory_order_acquire); }
 
 void everywhere_catch_up(u32* seen) {
@@ -537,6 +565,14 @@ void worker_attend() {
     KThread* t = this_thread();
     if (t->kind != ThreadKind::worker) return;
     if (!t->owner) everywhere_catch_up(&t->everywhere_seen);
+    if (__builtin_expect(g_errand_for.load(std::memory_order_acquire) == t, 0)) {
+        Errand* e = g_errand;
+        g_errand_for.store(nullptr, std::memory_order_relaxed);
+        const u64* a = e->args;
+        e->result = raw_syscall(e->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+        e->done.store(1, std::memory_order_release);
+        sys(__NR_futex, &e->done, FUTEX_WAKE_PRIVATE, 1);
+    }
     if (__builtin_expect(g_stop.load(std::memory_order_seq_cst), 0)) stand_still();
 }
 

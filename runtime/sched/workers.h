@@ -41,6 +41,9 @@ void worker_away(bool away);
 // that it answers itself, a vfork child): a spare worker is kept ready, which a process of one worker otherwise is not.
 void worker_expect_stuck();
 
+// A system call made by t's kernel thread for the caller, soon, whatever t does: what the kernel allows one thread only. Never one
+// that waits.
+long call_on_worker(KThread* t, u32 nr, const u64 args[6]);
 // A system call that every other worker and helper has to make too (credentials); returns when all have. First error or 0.
 long everywhere(u32 nr, const u64 args[6]);
 // Kernel threads other than workers: begin() keeps new ones from starting and tells how many there are, end() lets them

@@ -49,8 +49,11 @@ long open_pidfd(i64 pid) {
     return high;
 }
 
-// Parks until the child has ended. 0, or a restart code; -ENOSYS: no pidfd can be had.
+// Parks until the child has ended, or for a while: of a traced child's stops no descriptor tells. 0: look again, or a restart code;
+// -ENOSYS: no pidfd can be had.
 long wait_for_exit(Coroutine* c, i64 pid) {
+    constexpr u64 kLookAgainNs = 100000000;
+    const u64 deadline = now_ns() + kLookAgainNs;
     long fd = open_pidfd(pid);
     if (is_error(fd)) return -ENOSYS;
     long r = 0;
@@ -62,7 +65,7 @@ long wait_for_exit(Coroutine* c, i64 pid) {
         if (ready && (p.revents & POLLNVAL)) return 0;  // the guest closed everything: look again, the number is not ours now
         if (ready) break;
         WakeReason why;
-        long w = fd_wait(c, int(fd), EPOLLIN, seen, kNever, &why);
+        long w = fd_wait(c, int(fd), EPOLLIN, seen, deadline, &why);
         if (is_error(w)) {
             r = -ENOSYS;
             break;
@@ -71,6 +74,7 @@ long wait_for_exit(Coroutine* c, i64 pid) {
             r = kRestartSys;
             break;
         }
+        if (why == WakeReason::timeout) break;
     }
     fd_forget(int(fd));
     sys(__NR_close, fd);
@@ -130,7 +134,17 @@ long h_execveat(Call& call) {
 long h_exit(Call& call) { thread_exit(call.c, int(call.a[0])); }
 long h_exit_group(Call& call) { process_exit(call.c, int(call.a[0])); }
 
+namespace {
+
+// Which worker forked a child says nothing about whose it is; a child asked for by its id is the caller's in any program that works.
+u64 without_nothread(const Call& call, u64 options, bool by_id) {
+    return g_multi && !call.c->pinned && by_id ? options & ~u64(__WNOTHREAD) : options;
+}
+
+}  // namespace
+
 long h_wait4(Call& call) {
+    call.a[2] = without_nothread(call, call.a[2], i32(call.a[0]) > 0);
     if (blocks_here(call.c) || (call.a[2] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
     i64 pid = i32(call.a[0]);
@@ -146,7 +160,7 @@ long h_wait4(Call& call) {
         if (r == 0) continue;
         if (r != kNoRing) return r;
         // A certain child's end has a descriptor; stops, groups and "any" have not.
-        if (pid <= 0 || (call.a[2] & ~u64(__WALL | __WCLONE))) break;
+        if (pid <= 0 || (call.a[2] & ~u64(__WCLONE))) break;  // who asks for all kinds may be a tracer
         r = wait_for_exit(c, pid);
         if (r == -ENOSYS) break;
         if (r) return r;
@@ -169,6 +183,7 @@ long report_child(u64 guest, const siginfo_t& info) {
 }  // namespace
 
 long h_waitid(Call& call) {
+    call.a[3] = without_nothread(call, call.a[3], int(call.a[0]) == P_PID);
     if (blocks_here(call.c) || (call.a[3] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
     int which = int(call.a[0]);

@@ -13,7 +13,6 @@ PACKAGES = ["sync", "sync/atomic", "context", "os/signal", "os/exec", "time", "n
 # Tests that cannot pass under ocrun: (package, pattern of the test's name) -> the cause.
 EXCEPTIONS = [
     ("runtime", "TestGdb", "gdb stops its program at the SIGSYS by which calls enter ocrun, and waits"),
-    ("runtime", "TestLockOSThreadAvoidsStatePropagation", "unshare(CLONE_FS) of one thread acts on the worker (limitation of unshare)"),
 ]
 
 suite = Suite("Go's own tests natively and under ocrun")

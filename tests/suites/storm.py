@@ -8,6 +8,7 @@ from pathlib import Path
 from common import Suite, show
 
 suite = Suite("storms: threads, signals, forks, execs, descriptors at once")
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's, which programs would inherit
 SOURCES = Path(__file__).resolve().parent / "storm"
 REPEAT = int(os.environ.get("OCRUN_STORM_REPEAT", "10"))
 TIMEOUT = 60
