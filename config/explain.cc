@@ -113,7 +113,8 @@ std::string settings(const Policy& policy) {
     const char* backends[] = {"auto", "io_uring", "epoll"};
     out += std::string("I/O: ") + backends[unsigned(policy.io.backend) % 3] + ", at most " +
            std::to_string(policy.io.offload_threads_max) + " helper threads\n";
-    return out + "rewriting: " + (policy.rewrite ? "on" : "off") + "\n\n";
+    out += std::string("rewriting: ") + (policy.rewrite ? "on" : "off");
+    return out + "\nBPF: " + (policy.tracing_bpf ? policy.tracing_assist ? "from the start" : "from the start, observing only" : "when asked for") + "\n\n";
 }
 
 }  // namespace

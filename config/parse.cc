@@ -47,10 +47,12 @@ public:
                 io(m.value);
             else if (m.key == "rewrite")
                 flag(m, &policy_.rewrite);
+            else if (m.key == "tracing")
+                tracing(m.value);
             else if (m.key == "syscalls")
                 read_syscall_rules(m.value, &policy_, &mistakes_);
             else
-                unknown(m, "scheduler, stack, io, rewrite, syscalls, version, description, $schema");
+                unknown(m, "scheduler, stack, io, rewrite, tracing, syscalls, version, description, $schema");
         }
     }
 
@@ -152,6 +154,18 @@ private:
             policy_.io.backend = IoBackend::epoll;
         else
             add(node, "unknown backend " + json_quoted(node.text) + "; known: auto, io_uring, epoll");
+    }
+
+    void tracing(const JsonNode& node) {
+        if (!expect(node, Kind::object, "tracing")) return;
+        for (const JsonMember& m : node.members) {
+            if (m.key == "bpf")
+                flag(m, &policy_.tracing_bpf);
+            else if (m.key == "assist")
+                flag(m, &policy_.tracing_assist);
+            else
+                unknown(m, "bpf, assist");
+        }
     }
 
     Policy& policy_;

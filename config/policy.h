@@ -66,7 +66,8 @@ struct Policy {
     IoConfig io;
     ObserveConfig observe;
     std::uint8_t rewrite;  // 1: system call sites may be rewritten
-    std::uint8_t reserved[7];
+    std::uint8_t tracing_bpf, tracing_assist;  // 1: with BPF from the start; it may help the scheduler
+    std::uint8_t reserved[5];
     SyscallRule rules[kSyscallLimit];
 };
 

@@ -124,18 +124,32 @@ bool Session::attach(Process& process) {
             return false;
         }
     }
-    strncpy(control.directory, directory_.c_str(), OC_DIRECTORY_BYTES - 1);
-    control.generation++;
-    uint32_t level = (control.level & OC_LEVEL_MIRROR) | level_;
-    bool good = process.write(at + offsetof(oc_control, directory), control.directory, OC_DIRECTORY_BYTES) &&
-                process.write(at + offsetof(oc_control, generation), &control.generation, 4) && process.write(at, &level, 4);
-    if (!good) {
+    if (!tell(process, control)) {
         complain(who + " cannot be told to record: " + errno_words());
         return false;
     }
     attached_.push_back({process.pid(), process.start_time()});
     controls_.push_back(at);
     return true;
+}
+
+bool Session::tell(Process& process, oc_control& control) {
+    uint64_t at = (uint64_t)process.board().control;
+    strncpy(control.directory, directory_.c_str(), OC_DIRECTORY_BYTES - 1);
+    control.generation++;
+    uint32_t level = (control.level & OC_LEVEL_MIRROR) | level_;
+    return process.write(at + offsetof(oc_control, directory), control.directory, OC_DIRECTORY_BYTES) &&
+           process.write(at + offsetof(oc_control, generation), &control.generation, 4) && process.write(at, &level, 4);
+}
+
+void Session::follow_exec() {
+    for (auto& [pid, start] : attached_) {
+        std::string why;
+        auto p = Process::open(pid, &why);
+        oc_control control;
+        // A new image knows of no directory.
+        if (p && p->start_time() == start && p->read((uint64_t)p->board().control, &control, sizeof control) && !control.directory[0]) tell(*p, control);
+    }
 }
 
 std::string Session::launch_option() const { return "--record=" + std::to_string(level_) + ":" + directory_; }

@@ -29,9 +29,16 @@ public:
     ~Session();
     // In force for a process that runs already. False with a line when it cannot be.
     bool attach(Process& process);
+
+private:
+    bool tell(Process& process, oc_control& control);
+
+public:
     // Option of ocrun under which a new process tree records from its start.
     std::string launch_option() const;
 
+    // A process that was attached to and has executed another program since records again. Some ten times a second is enough.
+    void follow_exec();
     // Recording goes on for two more seconds.
     void renew();
     // New files and new events; events beyond `room` are thrown away and counted. How full the fullest ring was: 1 and above is a

@@ -91,6 +91,7 @@ int stat(int pid, const std::vector<std::string>& options, const std::vector<std
     bool ended = false;
     for (;;) {
         session->renew();
+        session->follow_exec();
         std::vector<Event> none;
         session->collect(&none, 0);
         clock.anchor();

@@ -295,6 +295,7 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
         nap_ms = fullest > kFullEnough ? std::max(nap_ms / 2, kShortestNapMs) : fullest < kFullEnough / 4 ? std::min(nap_ms * 1.5, kLongestNapMs) : nap_ms;
         if ((anchored_ms -= nap_ms) <= 0) {
             clock.anchor();
+            session->follow_exec();
             anchored_ms = kAnchorMs;
         }
         if (child && waitpid(child, &status, WNOHANG) == child) break;

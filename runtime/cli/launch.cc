@@ -96,7 +96,7 @@ long filter_for(const Policy& policy, u32 hidden, const sock_filter** program, u
 
 // The agent of BPF, from the program beside this one. It leaves our process tree at once; the line it sends says that the
 // programs are loaded, or why not: then the program runs without them.
-void start_agent() {
+void start_agent(bool assist) {
     char path[4096], ready[16], pid[16];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
     int ends[2];
@@ -109,7 +109,7 @@ void start_agent() {
         int fd = dup(ends[1]);  // survives the exec
         snprintf(ready, sizeof ready, "%d", fd);
         char* const no_environment[] = {nullptr};  // the program's is none of its business
-        execle(path, path, "bpf", "--background", "--tree", "--ready-fd", ready, pid, nullptr, no_environment);
+        execle(path, path, "bpf", "--background", "--tree", "--ready-fd", ready, pid, assist ? nullptr : "--no-assist", nullptr, no_environment);
         dprintf(fd, "cannot execute %s: %s\n", path, strerror(errno));
         _exit(kExitOwnFailure);
     }
@@ -138,7 +138,7 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
                      "): Linux 6.6 or newer is needed, and permission");
             return kExitOwnFailure;
         }
-    if (options.bpf) start_agent();
+    if (options.bpf || policy.tracing_bpf) start_agent(policy.tracing_assist);
     fflush(nullptr);
     return launch_program({start, options.first_arg, &policy, filter_for, libc_leftovers(), g_outer_no_new_privs});
 }

@@ -94,6 +94,25 @@ def recorded_commands():
     check("records are removed", not left, left)
 
 
+def followed_exec():
+    """a program that is attached to by its id executes another one"""
+    server = start(["/bin/bash", "-c", "read line; exec " + suite.guest("observed") + " switch 100"])
+    try:
+        wait_until(lambda: str(server.pid) in ocrun("ps").stdout)
+        recorder = subprocess.Popen([suite.ocrun_file, "stat", str(server.pid)], stdout=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        tell(server)
+        server.line()
+        time.sleep(1)
+        tell(server)
+        check("a program goes on that was recorded through its exec", server.line() == "done")
+        tell(server)
+        text = recorder.communicate(timeout=30)[0]
+        check("a recording by id goes on through exec", re.search(r" (4\d\d) +futex$", text, re.M), text)
+    finally:
+        server.stop()
+
+
 def trace_problems(file):
     """what a parser of the trace-event format would not accept, and how many events of each kind there are"""
     trace, problems, kinds, open_flows, flows, slices, ends = json.loads(file.read_text()), [], {}, {}, set(), {}, {}
@@ -349,9 +368,20 @@ def refused():
         mine.line()
         done = subprocess.run(as_user + [suite.ocrun_file, "stacks", str(server.pid)], capture_output=True, text=True)
         check("another user's process is refused", done.returncode == 125 and "not yours" in done.stderr and not done.stdout, done.stderr)
-        for view in (["ps"], ["stacks"], ["top", "-n", "1", "-i", "0.1"], ["stat", "-t", "0.3"]):
-            done = subprocess.run(as_user + [suite.ocrun_file, *view, str(mine.pid)], capture_output=True, text=True, cwd="/")
-            check(f"{view[0]} works for one's own process without privileges", done.returncode == 0 and not done.stderr, done.stderr)
+        place = Path(suite.directory) / "nobody"
+        place.mkdir()
+        os.chown(place, 65534, 65534)
+        views = (["ps"], ["stacks"], ["top", "-n", "1", "-i", "0.1"], ["stat", "-t", "0.3"], ["watch", "-t", "0.3"], ["trace", "-t", "0.3", "-o", "t.json"],
+                 ["flame", "-t", "0.3"])
+        for view in views:
+            done = subprocess.run(as_user + [suite.ocrun_file, *view, str(mine.pid)], capture_output=True, text=True, cwd=place, timeout=60)
+            said = done.stderr.splitlines()
+            check(f"{view[0]} works for one's own process without privileges", done.returncode == 0 and len(said) <= ("-o" in view or view[0] == "flame"), done.stderr)
+            done = subprocess.run(as_user + [suite.ocrun_file, *view, str(server.pid)], capture_output=True, text=True, cwd=place, timeout=60)
+            check(f"{view[0]} of another user's process is refused in one line", done.returncode == 125 and done.stderr.count("\n") == 1 and not done.stdout,
+                  (done.stdout, done.stderr))
+        done = subprocess.run(as_user + [suite.ocrun_file, "bpf", str(mine.pid)], capture_output=True, text=True, cwd=place, timeout=60)
+        check("bpf says in one line what it needs", done.returncode == 125 and done.stderr.count("\n") == 1 and "CAP_BPF" in done.stderr, done.stderr)
         done = ocrun("stat", "-t", "0.3", mine.pid)
         check("root records a user's process", done.returncode == 0 and "dropped 0" in done.stdout, done.stdout + done.stderr)
     finally:
@@ -504,10 +534,10 @@ def exact_counts(count):
 
 
 def blocked_worker():
-    server = start([suite.guest("observed"), "block", "300"], ("-w", "1", "--bpf", "-c", policy("native.json", NATIVE_SLEEP)))
+    server = start([suite.guest("observed"), "block", "300"], ("-w", "1", "-c", policy("native.json", {**NATIVE_SLEEP, "tracing": {"bpf": True}})))
     try:
         server.line()
-        check("--bpf attaches", wait_until(lambda: (PINS / str(server.pid) / "coros").exists() and len(rows(server.pid)) == 2))
+        check("the policy's tracing attaches", wait_until(lambda: (PINS / str(server.pid) / "coros").exists() and len(rows(server.pid)) == 2))
         time.sleep(0.3)
         tell(server)
         worked = int(server.line().split()[1])
@@ -639,6 +669,7 @@ if suite.options.native:
 views_of_a_waiting_program()
 recorded_commands()
 if not short:
+    followed_exec()
     watched_programs()
     flame_graphs()
     in_gdb()

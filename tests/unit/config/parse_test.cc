@@ -36,7 +36,7 @@ TEST(DefaultPolicy, HasUsableValues) {
 TEST(DefaultPolicy, SetsEveryFieldByItself) {
     // Otherwise the values would hang on what the bytes were before.
     for (const char* key : {"workers", "preempt", "pin_workers", "quantum_min_us", "quantum_max_us",
-                            "runtime_stack_kib", "backend", "offload_threads_max", "rewrite"})
+                            "runtime_stack_kib", "backend", "offload_threads_max", "rewrite", "bpf", "assist"})
         EXPECT_NE(default_policy_text().find("\"" + std::string(key) + "\""), std::string::npos) << key;
 }
 
@@ -50,9 +50,12 @@ TEST(ParsePolicy, ReadsEverySetting) {
         "$schema": "x", "description": "y", "version": 1, "rewrite": false,
         "scheduler": {"workers": 4, "preempt": false, "pin_workers": true, "quantum_min_us": 50, "quantum_max_us": 60},
         "stack": {"runtime_stack_kib": 128},
-        "io": {"backend": "io_uring", "offload_threads_max": 3}
+        "io": {"backend": "io_uring", "offload_threads_max": 3},
+        "tracing": {"bpf": true, "assist": false}
     })");
     EXPECT_EQ(p.rewrite, 0);
+    EXPECT_EQ(p.tracing_bpf, 1);
+    EXPECT_EQ(p.tracing_assist, 0);
     EXPECT_EQ(p.scheduler.workers, 4u);
     EXPECT_EQ(p.scheduler.preempt, 0);
     EXPECT_EQ(p.scheduler.pin_workers, 1);
@@ -119,6 +122,7 @@ TEST(ParsePolicy, ReportsWrongTypesOfSections) {
             expect_mistake("{\n\n\"" + std::string(section) + "\": " + value + "}", 3, "/" + std::string(section),
                            "must be an object");
     }
+    expect_mistake("{\"tracing\": {\"bfp\": true}}", 1, "/tracing/bfp", "known here: bpf, assist");
     expect_mistake("{\"rewrite\": 1}", 1, "/rewrite", "rewrite must be true or false, not an integer");
     expect_mistake("{\"scheduler\": {\"preempt\": \"yes\"}}", 1, "/scheduler/preempt", "true or false");
     expect_mistake("{\"$schema\": 1}", 1, "/$schema", "must be a string");
@@ -148,7 +152,7 @@ TEST(ParsePolicy, ReportsTheLineAndPathOfASyntaxError) {
 TEST(ParsePolicy, CollectsAllMistakesInTheOrderOfLines) {
     EXPECT_EQ(bad("{\n\"x\": 1,\n\"syscalls\": {\n\"nosuch\": \"log\",\n\"exit\": \"native\"},\n\"rewrite\": "
                   "0,\n\"x\": 2}"),
-              "2 /x: unknown key \"x\"; known here: scheduler, stack, io, rewrite, syscalls, version, description, "
+              "2 /x: unknown key \"x\"; known here: scheduler, stack, io, rewrite, tracing, syscalls, version, description, "
               "$schema\n"
               "4 /syscalls/nosuch: no system call of x86-64 is named \"nosuch\"\n"
               "5 /syscalls/exit: exit cannot be `native`: the runtime is not right without seeing it\n"
