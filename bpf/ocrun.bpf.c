@@ -120,7 +120,8 @@ static void tell_monitor(__u64 now) {
     last_signal_ns = now;
     struct task_struct *task = bpf_task_from_pid(monitor);
     if (!task) return;
-    if (bpf_send_signal_task(task, INTERNAL_SIGNAL, PIDTYPE_PID, OBSERVE_COOKIE)) lost(signals_failed);
+    /* after an exec its number may be another process's */
+    if ((__u32)task->tgid == target && bpf_send_signal_task(task, INTERNAL_SIGNAL, PIDTYPE_PID, OBSERVE_COOKIE)) lost(signals_failed);
     bpf_task_release(task);
 }
 

@@ -241,6 +241,7 @@ bool Target::hand_over() {
     oc_control control;
     if (!process_->read((uint64_t)process_->board().control, &control, sizeof control)) return false;
     if (control.mirrored == uint32_t(getpid())) return true;
+    if (handed_over_) forget_image();
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -256,6 +257,14 @@ bool Target::hand_over() {
         usleep(1000);
     }
     return false;
+}
+
+// An exec: threads, their clocks and the monitor are gone.
+void Target::forget_image() {
+    for (auto& [tid, link] : ticks_) bpf_link__destroy(link);
+    ticks_.clear();
+    skeleton_->bss->monitor = 0;
+    wanting_ = 0;
 }
 
 bool Target::send_maps(int listener) {
@@ -308,6 +317,7 @@ void Target::attach_ticks() {
         attr.type = PERF_TYPE_SOFTWARE;
         attr.config = PERF_COUNT_SW_CPU_CLOCK;
         attr.sample_period = kTickNs;
+        attr.remove_on_exec = 1;  // the new image has no handler yet, and its rows are the old one's
         int fd = int(syscall(SYS_perf_event_open, &attr, pid_t(w.tid), -1, -1, PERF_FLAG_FD_CLOEXEC));
         bpf_link* link = fd >= 0 ? bpf_program__attach_perf_event(skeleton_->progs.oc_tick, fd) : nullptr;
         if (!link && fd >= 0) close(fd);

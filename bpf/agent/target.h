@@ -33,6 +33,7 @@ private:
     bool pin(std::string* why);
     bool send_maps(int listener);
     void attach_ticks();
+    void forget_image();
 
     int pid_ = 0;
     unsigned long long start_ = 0;

@@ -111,7 +111,8 @@ void exec_failed(Coroutine* c) {
 void prepare_direct_exec() {
     const SignalAction* actions = signal_actions_of(this_thread());
     // What is pending stays so until the new image opens its mask.
-    u64 all = ~kHostNeverBlocked;
+    // The internal signal too: an agent may send it before the new image has a handler for it.
+    u64 all = ~kHostNeverBlocked | signal_bit(kInternalSignal);
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
     long pid = sys(__NR_getpid), tid = sys(__NR_gettid);
     siginfo_t info;

@@ -16,6 +16,7 @@
 #include "runtime/host/handoff.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/signal/signals.h"
 #include "seccomp/defaults.h"
 #include "seccomp/install.h"
 
@@ -178,7 +179,9 @@ int launch_program(const LaunchRequest& q) {
     boot_request.shown_path = target.file_path;
     boot_request.comm = target.comm;
     boot_request.policy = map_policy(hidden_fd(kHiddenPolicy));
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, nullptr, &boot_request.signal_mask, 8);
+    // An agent may send the internal signal before there is a handler for it.
+    u64 internal = signal_bit(kInternalSignal);
+    sys(__NR_rt_sigprocmask, SIG_BLOCK, &internal, &boot_request.signal_mask, 8);
     boot_request.stack.argc = start.argc;
     boot_request.stack.argv = start.argv;
     boot_request.stack.envp = start.envp;

@@ -486,6 +486,9 @@ void signals_prepare_exec(Coroutine* c) {
         signal_drain();
         sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
     } while (this_thread()->latched.load(std::memory_order_acquire));
+    // The internal signal too: an agent may send it before the new image has a handler for it.
+    all |= signal_bit(kInternalSignal);
+    sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
     siginfo_t info;
     long pid = sys(__NR_getpid), tid = sys(__NR_gettid);
     while (signal_take(c, ~0ul, &info)) {

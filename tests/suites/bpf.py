@@ -630,6 +630,12 @@ def lifecycle():
     server.stop()
     all_gone("nothing stays after a fork")
 
+    # the agent's first signal and its clocks meet images that are just starting
+    tree = 'for i in 1 2 3 4 5 6; do /bin/true || exit 1; done; exec /bin/sh -c "exec /bin/true"'
+    died = [s for s in (ocrun("--bpf", "/bin/sh", "-c", tree).returncode for _ in range(15)) if s]
+    check("no program dies of the agent's signals at its start or exec", not died, died)
+    all_gone("nothing stays of many short trees")
+
 
 def without_rights():
     if os.geteuid() or not shutil.which("setpriv"):
