@@ -481,6 +481,7 @@ def exact_counts(count):
         size = Path("/sys/kernel/tracing/buffer_size_kb")
         if int(size.read_text().split()[0]) < 2048:
             size.write_text("2048")
+        Path("/sys/kernel/tracing/trace").write_text("")  # lines of somebody before
         lines_file = Path(suite.directory) / "tracelog"
         with open(lines_file, "w") as out:  # a pipe that nobody empties would hold it up
             log = subprocess.Popen(["stdbuf", "-oL", "bpftool", "prog", "tracelog"], stdout=out)
