@@ -197,6 +197,7 @@ double Session::collect(std::vector<Event>* events, size_t room) {
         find_files();
     }
     double fullest = 0;
+    std::vector<Event> fresh;
     for (uint32_t i = 0; i < records_.size(); i++) {
         Record& r = records_[i];
         if (!r.ring_events) continue;
@@ -207,24 +208,25 @@ double Session::collect(std::vector<Event>* events, size_t room) {
             dropped_ += head - r.tail - r.ring_events;
             r.tail = head - r.ring_events;
         }
-        size_t first = events->size();
+        size_t first = fresh.size();
         uint64_t from = r.tail;
-        for (; r.tail < head; r.tail++) {
-            if (events->size() >= room) {
-                not_kept_ += head - r.tail;
-                r.tail = head;
-                break;
-            }
-            events->push_back({ring[r.tail & (r.ring_events - 1)], i});
-        }
+        for (; r.tail < head; r.tail++) fresh.push_back({ring[r.tail & (r.ring_events - 1)], i});
         // What the writer reached meanwhile may be half of this, half of that.
         uint64_t now = __atomic_load_n(&r.shared->head, __ATOMIC_ACQUIRE);
         if (now >= from + r.ring_events) {
-            uint64_t torn = std::min<uint64_t>(now - from - r.ring_events + 1, events->size() - first);
-            events->erase(events->begin() + long(first), events->begin() + long(first + torn));
+            uint64_t torn = std::min<uint64_t>(now - from - r.ring_events + 1, fresh.size() - first);
+            fresh.erase(fresh.begin() + long(first), fresh.begin() + long(first + torn));
             dropped_ += torn;
         }
     }
+    // What is too much is what came last, whichever kernel thread it is from.
+    if (size_t space = room - std::min(room, events->size()); fresh.size() > space) {
+        std::stable_sort(fresh.begin(), fresh.end(), [](const Event& a, const Event& b) { return a.e.tsc < b.e.tsc; });
+        complete_until_ = std::min<uint64_t>(complete_until_, fresh[space].e.tsc);
+        not_kept_ += fresh.size() - space;
+        fresh.resize(space);
+    }
+    events->insert(events->end(), fresh.begin(), fresh.end());
     return fullest;
 }
 

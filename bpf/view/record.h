@@ -48,6 +48,10 @@ public:
     // Overwritten before they were read, and thrown away for want of room.
     uint64_t dropped() const { return dropped_; }
     uint64_t not_kept() const { return not_kept_; }
+    // Kept, but of no use: counted with those thrown away.
+    void give_up(uint64_t events) { not_kept_ += events; }
+    // Events of all kernel threads were kept up to this time-stamp; beyond it some were thrown away.
+    uint64_t complete_until() const { return complete_until_; }
     // Kernel threads that could not record (no descriptor, a file-size limit, another root directory).
     uint64_t refused() const;
     // "dropped 0, …": every view ends with it.
@@ -62,7 +66,7 @@ private:
     uint32_t level_ = 0, records_known_ = 0;
     std::vector<Record> records_;
     std::vector<std::string> seen_;
-    uint64_t dropped_ = 0, not_kept_ = 0;
+    uint64_t dropped_ = 0, not_kept_ = 0, complete_until_ = UINT64_MAX;
     std::vector<std::pair<int, unsigned long long>> attached_;  // pid, start time
     std::vector<uint64_t> controls_;
 };

@@ -48,7 +48,7 @@ std::string json_text(const std::string& text) {
 
 class Writer {
 public:
-    Writer(FILE* out, const Session& session, TscClock& clock) : out_(out), session_(session), clock_(clock) {}
+    Writer(FILE* out, Session& session, TscClock& clock) : out_(out), session_(session), clock_(clock) {}
 
     // What was going on when the recording began.
     void seed(uint32_t pid, const std::vector<Coroutine>& coroutines, uint64_t tsc) {
@@ -59,6 +59,10 @@ public:
     }
     void write(std::vector<Event>& events) {
         std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.e.tsc < b.e.tsc; });
+        // Where one kernel thread's events end the others' would tell half a story.
+        auto cut = std::partition_point(events.begin(), events.end(), [&](const Event& x) { return x.e.tsc < session_.complete_until(); });
+        session_.give_up(size_t(events.end() - cut));
+        events.erase(cut, events.end());
         uint64_t first = events.empty() ? 0 : events.front().e.tsc;
         for (const Event& event : events) first = std::min(first, began(event.e));
         origin_ = clock_.moment_ns(first);
@@ -235,7 +239,7 @@ private:
     }
 
     FILE* out_;
-    const Session& session_;
+    Session& session_;
     TscClock& clock_;
     double origin_ = 0;
     std::vector<std::pair<uint32_t, Coroutine>> seeded_;

@@ -88,7 +88,7 @@ def recorded_commands():
     done = ocrun("trace", "-w", "2", "-m", "1000", "-o", file, "--", suite.guest("producers_and_consumers_lose_nothing"))
     problems, kinds = trace_problems(file)
     lost = json.loads(file.read_text())["otherData"]
-    check("the size of a trace is bounded", not problems and lost["events"] == 1000 and lost["beyond the limit"] > 0 and sum(kinds.values()) < 4000
+    check("the size of a trace is bounded", not problems and 0 < lost["events"] <= 1000 and lost["beyond the limit"] > 0 and sum(kinds.values()) < 4000
           and f"beyond the limit {lost['beyond the limit']}" in done.stderr, (problems[:5], lost, kinds, done.stderr))
     left = directories() - before
     check("records are removed", not left, left)
@@ -414,6 +414,20 @@ def no_iterators():
     return said if "without" in said else ""
 
 
+def kernel_takes_iterators():
+    """does it load an iterator that does nothing? One that refuses even this is not for a permission to change"""
+    source, made, pin = Path(suite.directory) / "empty.bpf.c", Path(suite.directory) / "empty.bpf.o", "/sys/fs/bpf/ocrun-empty-iterator"
+    source.write_text('__attribute__((section("iter/bpf_map_elem"), used)) int empty(void *context) { return 0; }\n'
+                      '__attribute__((section("license"), used)) char _license[] = "GPL";\n')
+    compiled = subprocess.run(["clang", "-O2", "-g", "-target", "bpf", "-c", source, "-o", made], capture_output=True, text=True)
+    if compiled.returncode:
+        return True
+    loaded = subprocess.run(["bpftool", "prog", "load", made, pin], capture_output=True, text=True)
+    if os.path.exists(pin):
+        os.unlink(pin)
+    return loaded.returncode == 0 or "not permitted" not in loaded.stderr
+
+
 def bpftool(*arguments):
     done = subprocess.run(["bpftool", "-j", *map(str, arguments)], capture_output=True, text=True, timeout=30)
     return json.loads(done.stdout or "null")
@@ -660,8 +674,11 @@ def bpf_tests():
     if why or not shutil.which("bpftool"):
         why = why or "no bpftool"
         return skip("BPF", why)
-    if no_iterators():
-        skip("the table `top`", no_iterators())
+    if no_iterators() and kernel_takes_iterators():
+        suite.fail("the table `top`", suite.config, "ours is refused, an iterator that does nothing is not")
+    elif no_iterators():
+        print("SKIP: the table `top`: this kernel refuses every BPF iterator, even one that does nothing")
+        suite.skip("the table `top`", "the kernel refuses every BPF iterator")
     exact_counts(100 if short else 1000)
     if short:
         return
