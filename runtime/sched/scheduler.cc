@@ -64,7 +64,7 @@ struct SwitchRecord {
 };
 
 // No other worker was ever started, so nobody else looks at this one's queue and at what it runs, and locks and fences against
-// those are spared: the first other one is started by this very thread, outside of what they guard.
+// those are spared: the first other one is started by this very thread, outside of what they guard (worker_start_one).
 bool only_worker() { return workers_started() == 1; }
 
 class LockedQueue {
@@ -755,11 +755,11 @@ bool preempted(Coroutine* c, bool ticked) {
     t->tick_schedules = t->schedule_count;
     tick_adapt(queued, moves, relieved || registry().size() < 2);
     if (moves) {
-        if (t->run_count.load(std::memory_order_relaxed) > 1) call_for_help();
+        if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;
     }
     // Somebody idle may take what waits here; if all are busy this one makes room.
-    if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
+    if (queued) call_for_help();
     // Where only ticks switch, the common queue gets its turn by ticks: sixty of them would be long.
     constexpr u32 kCommonTurn = 4;
     Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;

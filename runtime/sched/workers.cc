@@ -239,6 +239,12 @@ bool sleeper_wake() {
 bool sleeper_exists() { return g_sleeping.load(std::memory_order_seq_cst) != 0; }
 
 bool worker_start_one() {
+    // The only worker takes no locks against others (scheduler.cc, only_worker): it has to be the one that starts the second. Its next
+    // look is soon.
+    if (KThread* only = workers_started() == 1 ? worker_at(0) : nullptr; only && only != this_thread()) {
+        if (g_limit > 1 && !only->need_resched.exchange(true, std::memory_order_seq_cst)) worker_kick(only);
+        return false;
+    }
     if (!take_place()) return false;
     if (spare_wake()) return true;
     // Held through a whole world stop: waiting for it here would be waiting for oneself to stand still. The monitor cannot
