@@ -186,7 +186,7 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
             }
             job.token = wait_begin(c, false);
         }
-        if (kick) sys(__NR_tgkill, sys(__NR_getpid), kick, kInternalSignal);
+        if (kick) thread_interrupt(kick);
     }
 }
 

@@ -211,9 +211,16 @@ u32 workers_limit() { return g_limit; }
 u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }
 
+long thread_interrupt(u32 tid) {
+    u32 self = pid();
+    long r = sys(__NR_tgkill, self, tid, kTickSignal);
+    if (r != -EAGAIN) return r;
+    return sys(__NR_tgkill, self, tid, SIGBUS);
+}
+
 void worker_kick(KThread* t) {
     if (t->kicked.exchange(true, std::memory_order_seq_cst)) return;
-    if (is_error(sys(__NR_tgkill, pid(), t->tid, kTickSignal))) t->kicked.store(false, std::memory_order_seq_cst);
+    if (is_error(thread_interrupt(t->tid))) t->kicked.store(false, std::memory_order_seq_cst);
 }
 
 bool sleeper_wake() {

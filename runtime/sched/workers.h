@@ -19,6 +19,10 @@ extern std::atomic<u32> g_worker_count;
 u32 workers_limit();
 u64 workers_calls();  // system calls that came to all of them
 KThread* worker_at(u32 index);
+// The internal signal to a kernel thread of ours. A real-time signal needs an entry of the kernel's, of which all processes of a user
+// have RLIMIT_SIGPENDING; without one SIGBUS gets through, as all standard signals do (then without saying from whom). Not
+// SIGSYS: one on its way would swallow a trap. A fault that is swallowed so happens again.
+long thread_interrupt(u32 tid);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);
 

@@ -106,6 +106,12 @@ void runtime_fault(int sig, const siginfo_t* info, const ucontext_t* uc) {
     host_set_action(sig, false, false, 0);
 }
 
+// Of thread_interrupt: the kernel had an entry for it, or not (then SIGBUS, as if from nobody).
+bool is_kick(const siginfo_t& info) {
+    if (info.si_code != SI_TKILL && info.si_code != SI_USER) return false;
+    return info.si_pid == int(sys(__NR_getpid)) || (info.si_code == SI_USER && !info.si_pid);
+}
+
 }  // namespace
 
 extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
@@ -150,7 +156,9 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         leave_handler(c, after_guest_fault);
     }
 
-    if (sig == kInternalSignal) {
+    if (sig == SIGBUS && g_multi && t->kind != ThreadKind::direct && is_kick(*info)) {
+        t->kicked.store(false, std::memory_order_seq_cst);
+    } else if (sig == kInternalSignal) {
         // Before `latched` is set: who finds a kick on its way counts on that.
         if (info->si_code == SI_TKILL) t->kicked.store(false, std::memory_order_seq_cst);
         if (info->si_code == SI_TIMER && info->si_value.sival_int == kInternalTick) {
@@ -174,8 +182,7 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         } else if (info->si_code == SI_KERNEL) {
             // Sent by a BPF program: the tick on this CPU, or a word to the monitor.
             if (t->kind == ThreadKind::worker) t->need_resched.store(true, std::memory_order_relaxed);
-        } else if (info->si_code == SI_TKILL && g_multi && t->kind != ThreadKind::direct &&
-                   info->si_pid == int(sys(__NR_getpid))) {
+        } else if (g_multi && t->kind != ThreadKind::direct && info->si_code == SI_TKILL && is_kick(*info)) {
             // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.
         } else if (t->helper()) {
             forward(*info);
