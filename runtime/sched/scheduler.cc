@@ -656,8 +656,8 @@ bool claim_parked(Coroutine* next) {
 long hand_over(Coroutine* c, Coroutine* next, const char* what) {
     bool ready = claim_parked(next);
     KThread* t = this_thread();
-    // Not past the housekeeping, nor past those that may come first, nor when there is no reason to wait; a pinned thread runs its own coroutine only, and a worker
-    // without a place nobody else.
+    // Not past the housekeeping, nor past those that may come first, nor when there is no reason to wait; a pinned thread runs its
+    // own coroutine only, and a worker without a place nobody else.
     bool at_once = ready && (t->schedule_count + 1) % kHousekeepingSwitches != 0 && !signal_pending(c) &&
                    !c->permit.load(std::memory_order_relaxed) && t->ranked.empty() && !next->pinned && !c->pinned && !t->retaken.load(std::memory_order_relaxed);
     if (__builtin_expect(!at_once, 0)) {
