@@ -6,6 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "seccomp/segment_bases.h"
 
 extern "C" char __executable_start, etext;
 // xstate_x86_64.S

@@ -40,7 +40,7 @@ struct GuestContext {
     u64 iret[5];        // rip, cs, eflags, rsp, ss: filled by the exit path
     u8* xsave;          // standard-format XSAVE area, 64-byte aligned, xsave_bytes() long
     u64 runtime_stack;  // top of the runtime stack, 16-byte aligned
-    u64 fs_base;        // valid while the context is switched out
+    u64 fs_base;        // valid while the context is switched out (seccomp/segment_bases.h)
     u64 gs_base;        // the guest's GS base (ARCH_SET_GS); the CPU's GS is the runtime's
     u32 trap_arch;      // AUDIT_ARCH_* of the last trap
     u32 trap_nr;        // number of the last trap
@@ -101,8 +101,7 @@ struct CpuFacts {
 };
 const CpuFacts& cpu_facts();
 
-// Start-up: 0 or -errno. Measures the XSAVE area unless told (`known`, else nullptr); FSGSBASE instructions must be allowed
-// (-ENOSYS when not).
+// Start-up: 0 or -errno. Measures the XSAVE area unless told (`known`, else nullptr).
 long trap_init(const CpuFacts* known);
 // Installs `handler` for SIGSYS as described above.
 long trap_install_sigsys();
@@ -128,11 +127,6 @@ void reset_xstate(GuestContext* c);
 void set_control_words(GuestContext* c, u32 mxcsr, u16 x87_control);
 // The present rights of protection keys into a context whose extended state is not live.
 void keep_key_rights(GuestContext* c);
-
-inline u64 read_fs_base() { return __builtin_ia32_rdfsbase64(); }
-inline void write_fs_base(u64 base) { __builtin_ia32_wrfsbase64(base); }
-inline u64 read_gs_base() { return __builtin_ia32_rdgsbase64(); }
-inline void write_gs_base(u64 base) { __builtin_ia32_wrgsbase64(base); }
 
 extern "C" {
 // Loads everything and jumps into the guest. When TrapThread.latched is set it goes to oc_exit_again instead.

@@ -106,12 +106,21 @@ oc_exit_begin:
     mov 248(%rdi), %rax                 # .gs_base: set by few guests; handlers find the thread without GS
     test %rax, %rax
     jz 3f
+    cmpl $0, oc_gs_by_call(%rip)        # seccomp/segment_bases.h
+    jne 4f
     wrgsbase %rax
 3:  load_registers
     mov 112(%rdi), %rcx
     lea 184(%rdi), %rsp                 # the iretq frame; handlers run on the alt stack, nothing is pushed here
     mov 64(%rdi), %rdi
     iretq
+4:  mov %rdi, %rbx
+    mov %rax, %rsi
+    mov $0x1001, %edi                   # ARCH_SET_GS
+    mov $158, %eax                      # arch_prctl
+    syscall
+    mov %rbx, %rdi
+    jmp 3b
 oc_exit_end:
 
     .balign 16

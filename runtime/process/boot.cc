@@ -19,6 +19,7 @@
 #include "runtime/sync/futex.h"
 #include "seccomp/install.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/segment_bases.h"
 
 namespace ocrun {
 
@@ -54,6 +55,12 @@ bool hold_others() {
 void let_others_go() {
     if (g_multi) world_go();
 }
+u64 hwcap2(const Elf64_auxv_t* a) {
+    for (; a->a_type != AT_NULL; a++)
+        if (a->a_type == AT_HWCAP2) return a->a_un.a_val;
+    return 0;
+}
+
 void want_sigill() { signal_want(signal_bit(SIGILL)); }
 
 }  // namespace
@@ -92,7 +99,8 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
 
     g_policy = q.policy;
     g_host_no_new_privs = q.host_no_new_privs;
-    r = trap_init(q.cpu);
+    r = segment_bases_init(hwcap2(q.stack.auxv));
+    if (!r) r = trap_init(q.cpu);
     if (r) {
         why->clear();
         why->add("this CPU or kernel lacks XSAVE or FSGSBASE, which ocrun needs");

@@ -17,6 +17,7 @@
 #include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/segment_bases.h"
 #include "seccomp/syscall_table.h"
 
 #include <sys/mman.h>
@@ -71,7 +72,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (q.stack) c->regs.rsp = q.stack;
     c->stack_top = c->regs.rsp;
     stack_trim_cancel(c->stack_top);
-    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
+    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : fs_base_of(parent);
     if (q.flags & CLONE_CHILD_CLEARTID) c->clear_child_tid = q.child_tid;
     u32 tid = c->tid;
     if (q.flags & CLONE_PARENT_SETTID) put_guest((void*)q.parent_tid, tid);
@@ -135,7 +136,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     ring_after_fork();
     signals_after_fork(c);
     if (q.stack) c->regs.rsp = q.stack;
-    if (q.flags & CLONE_SETTLS) write_fs_base(q.tls);
+    if (q.flags & CLONE_SETTLS) set_fs_base(c, q.tls);
 }
 
 long fork_process(Call& call, const CloneRequest& q) {
@@ -185,7 +186,7 @@ void direct_child_main(void* argument) {
     trap_thread_attach(start.thread);
     start.thread->tid = start.c->tid = u32(sys(__NR_gettid));
     start.thread->current = start.c;
-    write_fs_base(start.c->fs_base);
+    load_fs_base(start.c);
     host_set_mask(start.c->mask);
     oc_exit_loop(start.c);
 }
@@ -213,7 +214,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     c->alt = q.flags & CLONE_VFORK ? call.c->alt : AltStack{0, 0, 0};
     c->regs.rax = 0;
     if (q.stack) c->regs.rsp = q.stack;
-    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : read_fs_base();
+    c->fs_base = q.flags & CLONE_SETTLS ? q.tls : fs_base_of(call.c);
     static_assert(sizeof(SignalAction) * (kSignals + 1) <= sizeof t->direct_actions);
     memcpy(t->direct_actions, g_actions, sizeof g_actions);
     if (q.flags & kClearSighand)

@@ -18,6 +18,7 @@
 #include "runtime/sched/warm.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sched/workers_internal.h"
+#include "seccomp/segment_bases.h"
 
 namespace ocrun {
 
@@ -286,7 +287,7 @@ inline void handed(Coroutine* c, fcontext_t fiber) {
     observe_switch(t, from, u32(action == After::surplus ? After::requeue : action == After::handed ? After::parked : action), to, tsc);
     if (from) {
         if (from->xstate_live && action != After::dead) save_live_xstate(from);
-        from->fs_base = read_fs_base();
+        from->fs_base = fs_base_of(from);
         from->cpu_tsc += tsc - t->switched_in_tsc;
         if (action == After::parked || action == After::handed) from->parked_since_tsc = tsc;
         from->on.store(nullptr, std::memory_order_relaxed);
@@ -296,7 +297,7 @@ inline void handed(Coroutine* c, fcontext_t fiber) {
         to->sched_state.store(0, std::memory_order_relaxed);
         to->switches++;
         to->on.store(t, std::memory_order_relaxed);  // seen before it looks at its signals: finish() has a fence on every way
-        write_fs_base(to->fs_base);
+        load_fs_base(to);
         if (__builtin_expect(to->affinity_set, 0)) affinity_apply(to);
         target = to->fiber;
     }
@@ -841,7 +842,8 @@ void scheduler_start(Coroutine* c) {
     c->sched_state.store(0, std::memory_order_relaxed);
     this_thread()->current = c;
     c->on.store(this_thread(), std::memory_order_relaxed);
-    write_fs_base(c->fs_base);
+    segment_bases_begin();
+    load_fs_base(c);
     oc_switch(c->fiber, &record);
     check_failed("the launcher's stack was resumed", __FILE__, __LINE__);
 }

@@ -16,6 +16,7 @@
 #include "runtime/memory/arena.h"
 #include "runtime/sched/workers.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/segment_bases.h"
 
 namespace ocrun {
 
@@ -126,6 +127,11 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     }
 
     if (kernel_fault(sig, info)) {
+        bool lost = !in_rt && t->current && fs_was_lost(t->current);
+        if (lost && (sig == SIGSEGV || sig == SIGBUS)) {
+            if (gs != (u64)t) write_gs_base(gs);
+            return;
+        }
         // The second instruction of a window that became a jump: its copy goes on.
         if (u64 copy = sig == SIGILL ? rewrite_punned_copy(rip) : 0) {
             regs[REG_RIP] = (greg_t)copy;

@@ -15,6 +15,7 @@
 #include "runtime/syscalls/call.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/hooks.h"
+#include "seccomp/segment_bases.h"
 #include "seccomp/syscall_table.h"
 
 namespace ocrun {
@@ -213,6 +214,7 @@ void enter(Coroutine* c) {
 
 extern "C" void oc_exit_loop(GuestContext* g) {
     finish_call(static_cast<Coroutine*>(g));
+    fs_was_lost(g);
     oc_resume_guest(g);
 }
 
@@ -227,6 +229,7 @@ extern "C" GuestContext* oc_enter_stub(GuestContext* g) {
     Coroutine* c = static_cast<Coroutine*>(g);
     enter(c);
     finish_call(c);
+    fs_was_lost(c);
     return c;
 }
 

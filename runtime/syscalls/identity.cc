@@ -15,6 +15,7 @@
 #include "runtime/syscalls/call.h"
 #include "runtime/syscalls/task_table.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/segment_bases.h"
 
 namespace ocrun {
 
@@ -89,10 +90,10 @@ long h_arch_prctl(Call& call) {
     switch (i32(call.a[0])) {
         case ARCH_SET_FS:
             if (call.a[1] >= 1ul << 47) return -EPERM;
-            write_fs_base(call.a[1]);
+            set_fs_base(call.c, call.a[1]);
             return 0;
         case ARCH_GET_FS:
-            return put_guest((void*)call.a[1], read_fs_base());
+            return put_guest((void*)call.a[1], fs_base_of(call.c));
         case ARCH_SET_GS:
             if (call.a[1] >= 1ul << 47) return -EPERM;
             call.c->gs_base = call.a[1];

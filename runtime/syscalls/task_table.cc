@@ -9,6 +9,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/sched/permit.h"
 #include "runtime/sched/workers.h"
+#include "seccomp/segment_bases.h"
 
 namespace ocrun {
 
