@@ -35,7 +35,9 @@ struct KThread : TrapThread {
     siginfo_t latch[kLatchSlots];
 
     // worker
-    Lock run_lock;
+    Lock run_lock;          // queue: sched/run_queues.h
+    Coroutine* run_first;   // before the list; taken `firsts` times in a row
+    u32 firsts;
     Coroutine* run_head;
     Coroutine* run_tail;
     Ranked ranked;

@@ -199,7 +199,6 @@ void signals_enter_multi(Coroutine* c) {
 u64 signal_mirror_mask() { return g_mirror_mask.load(std::memory_order_seq_cst); }
 
 void signals_worker_starts() {
-    KThread* t = this_thread();
     host_set_mask(signal_mirror_mask());
 }
 

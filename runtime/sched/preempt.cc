@@ -1,0 +1,120 @@
+// preempt.cc - a coroutine that goes on computing, or whose worker is stuck in the kernel, makes room for the others
+#include <asm/errno.h>
+
+#include "runtime/sched/switch.h"
+
+namespace ocrun {
+
+namespace {
+
+// The calling worker lost its place while it was in the kernel. True when it has one again; false: c was requeued and is
+// chosen now, on whatever worker.
+bool still_active(Coroutine* c) {
+    if (!this_thread()->retaken.load(std::memory_order_relaxed)) return true;
+    if (worker_reclaim(true)) {
+        tick_want(false);  // its place may have been that of the idle one who polled
+        return true;
+    }
+    switch_to(c, After::surplus, nullptr);
+    return false;
+}
+
+// Did the signal that brought us here interrupt a call the guest made in the kernel, which is to be restarted? The kernel
+// leaves rcx behind the `syscall` and sets rip back on it.
+bool in_kernel_call(const Coroutine* c) { return c->regs.rcx == c->regs.rip + 2; }
+
+}  // namespace
+
+void yield_now(Coroutine* c) {
+    if (c->pinned) {
+        sys(__NR_sched_yield);
+        return;
+    }
+    pay_owed(c);
+    if (!still_active(c)) return;
+    KThread* t = this_thread();
+    bool empty = !t->run_count.load(std::memory_order_relaxed) && !g_inject_count.load(std::memory_order_relaxed);
+    if (empty || ++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
+    Coroutine* next = next_ready();
+    if (next) switch_to(c, After::requeue, next);
+}
+
+bool preempted(Coroutine* c, bool ticked) {
+    pay_owed(c);
+    if (c->pinned) return false;  // there is nobody else
+    if (this_thread()->retaken.load(std::memory_order_relaxed) && in_kernel_call(c)) {
+        // Still in its call, which is restarted; nothing of this worker's is anybody's business until the call is over.
+        tick_stop();
+        return false;
+    }
+    if (!still_active(c)) return true;
+    if (!ticked) return false;
+    affinity_relax();
+    if (__builtin_expect(this_thread()->wants_spare.load(std::memory_order_relaxed), 0)) {
+        this_thread()->wants_spare.store(false, std::memory_order_relaxed);
+        if (!in_kernel_call(c)) worker_ensure_spare();
+    }
+    observe_preempt(c);
+    housekeeping();
+    KThread* t = this_thread();
+    bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
+    if (in_kernel_call(c) && (queued || !somebody_idle())) {
+        // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
+        // again: the place and the queue go to another worker.
+        if (worker_retake(t)) {
+            tick_stop();
+            give_queue_away(t);
+            call_for_help();
+            return false;
+        }
+    }
+    // Who waits in epoll looks after timers and descriptors from now on. One that sleeps on its futex does not: it has to get up
+    // and become the one that does; until then this worker goes on looking.
+    bool relieved = idle_poller() != nullptr;
+    if (!relieved && sleeper_exists()) sleeper_wake();
+    if (relieved && !queued) poller_check_timers();
+    // Where the queue moves by itself nobody has had a whole period yet: no switch, and ticks may come less often.
+    constexpr u32 kMoves = 2;
+    bool moves = t->schedule_count - t->tick_schedules >= kMoves;
+    t->tick_schedules = t->schedule_count;
+    tick_adapt(queued, moves, relieved || registry().size() < 2);
+    if (moves) {
+        if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
+        return true;
+    }
+    // Somebody idle may take what waits here; if all are busy this one makes room.
+    if (queued) call_for_help();
+    // Where only ticks switch, the common queue gets its turn by ticks: sixty of them would be long.
+    constexpr u32 kCommonTurn = 4;
+    Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;
+    if (!next && !outranks(c, t)) next = next_ready();
+    if (next) switch_to(c, After::requeue, next);
+    return true;
+}
+
+IntrResult blocking_syscall(u32 nr, const u64 a[6]) {
+    KThread* t = this_thread();
+    if (t->current) pay_owed(static_cast<Coroutine*>(t->current));
+    if (!g_multi || t->kind != ThreadKind::worker)
+        return oc_syscall_intr_told(nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    oc_worker_slot* slot = t->slot;
+    slot->nr = nr;
+    slot->since_tsc = __builtin_ia32_rdtsc();
+    slot->expect_block = 1;
+    __atomic_store_n(&slot->state, OC_WORKER_NATIVE, __ATOMIC_RELEASE);
+    IntrResult r = oc_syscall_intr_told(nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+    slot->state = OC_WORKER_RUNNING;
+    slot->expect_block = 0;
+    if (r.result == -EINTR && t->need_resched.exchange(false, std::memory_order_relaxed)) {
+        // A tick found it waiting: its place is worth more to others.
+        if (!t->retaken.load(std::memory_order_relaxed) && registry().size() > 1 &&
+            (t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed) || !somebody_idle()))
+            worker_retake(t);
+        tick_stop();
+        give_queue_away(t);
+        call_for_help();
+    }
+    return r;
+}
+
+}  // namespace ocrun

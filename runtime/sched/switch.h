@@ -1,0 +1,69 @@
+// switch.h - from one coroutine to the next, and the rest of what scheduler.cc, idle.cc and preempt.cc share
+#pragma once
+#include "runtime/sched/observe.h"
+#include "runtime/sched/permit.h"
+#include "runtime/sched/run_queues.h"
+#include "seccomp/segment_bases.h"
+
+namespace ocrun {
+
+extern SchedulerHooks g_hooks;
+
+// As enum oc_switch_why. surplus: the worker has no place any more, its coroutine goes on elsewhere. handed: parks only once its
+// stack is left.
+enum class After : u8 { parked, requeue, dead, start, surplus, handed };
+struct SwitchRecord {
+    Coroutine* from;  // nullptr: the idle loop
+    After action;
+};
+
+// Runs first in whatever was switched to: completes what the one that left could not do on its own stack.
+void finish(boost::context::detail::transfer_t from);
+
+// The park of one that handed over begins here, off its stack: who unparks it may run it at once.
+inline void handed(Coroutine* c, boost::context::detail::fcontext_t fiber) {
+    c->fiber = fiber;
+    c->sched_state.store(kSwitchedOut, std::memory_order_relaxed);
+    if (__builtin_expect(announce_park(c), 0)) wake(c, c->wait_sequence << 8, WakeReason::woken);
+}
+
+// Leaves `from` (nullptr: the idle loop) for `to` (nullptr: the idle loop); returns when `from` runs again.
+[[gnu::always_inline]] inline void switch_now(Coroutine* from, After action, Coroutine* to) {
+    KThread* t = this_thread();
+    SwitchRecord record{from, action};
+    boost::context::detail::fcontext_t target = t->idle_fiber;
+    u64 tsc = __builtin_ia32_rdtsc();
+    observe_switch(t, from, u32(action == After::surplus ? After::requeue : action == After::handed ? After::parked : action), to, tsc);
+    if (from) {
+        if (from->xstate_live && action != After::dead) save_live_xstate(from);
+        from->fs_base = fs_base_of(from);
+        from->cpu_tsc += tsc - t->switched_in_tsc;
+        if (action == After::parked || action == After::handed) from->parked_since_tsc = tsc;
+        from->on.store(nullptr, std::memory_order_relaxed);
+    }
+    t->switched_in_tsc = tsc;
+    if (to) {
+        to->sched_state.store(0, std::memory_order_relaxed);
+        to->switches++;
+        to->on.store(t, std::memory_order_relaxed);  // seen before it looks at its signals: finish() has a fence on every way
+        load_fs_base(to);
+        if (__builtin_expect(to->affinity_set, 0)) affinity_apply(to);
+        target = to->fiber;
+    }
+    t->current = to;
+    boost::context::detail::transfer_t back = oc_switch(target, &record);
+    SwitchRecord* left = (SwitchRecord*)back.data;
+    if (__builtin_expect(left->action != After::handed, 0)) return finish(back);
+    handed(left->from, back.fctx);
+}
+
+void switch_to(Coroutine* from, After action, Coroutine* to);
+
+// Timers and descriptors that are due.
+void housekeeping();
+
+// idle.cc
+void prepare_idle(KThread* t);
+void idle_after_fork();
+
+}  // namespace ocrun
