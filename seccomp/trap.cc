@@ -11,7 +11,7 @@
 extern "C" char __executable_start, etext;
 // xstate_x86_64.S
 extern "C" ocrun::u32 oc_xstate_save(ocrun::u8* area);
-extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_keys;
+extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_keys, oc_xstate_high;
 
 namespace ocrun {
 
@@ -65,6 +65,11 @@ void choose_plain_moves(CpuFacts* facts) {
     if ((b & kWanted) != kWanted || (g_xsave_features & kAvx512) != kAvx512) return;
     __cpuid_count(0xd, kMasks, a, facts->masks, c, d);
     facts->plain |= 1u << kMasks | 1u << kHigh;
+    constexpr u32 kAuthenticAmd = 0x68747541;  // ebx: "Auth"
+    u32 vendor, size, at;
+    __cpuid(0, a, vendor, c, d);
+    __cpuid_count(0xd, kHigh, size, at, c, d);
+    if (vendor == kAuthenticAmd) facts->high = at;
 }
 
 CpuFacts g_facts;
@@ -214,6 +219,7 @@ long trap_init(const CpuFacts* known) {
     if (!known) choose_plain_moves(&g_facts);
     oc_xstate_plain = g_facts.plain;
     oc_xstate_masks = g_facts.masks;
+    oc_xstate_high = g_facts.high;
     oc_xstate_keys = g_facts.keys;
     if (g_facts.keys) g_initial_key_rights = read_key_rights();
     return 0;

@@ -97,6 +97,7 @@ struct CpuFacts {
     u32 xsave_bytes;  // XSAVE area for what the kernel enabled, not rounded
     u32 plain;        // components moved by plain moves (xstate_x86_64.S), 0: none
     u32 masks;        // where the mask registers lie in the area
+    u32 high;         // where zmm16-31 lie if plain moves may handle them, else 0
     u32 keys;         // where the rights of protection keys lie, 0: the CPU or the kernel has none
 };
 const CpuFacts& cpu_facts();

@@ -2,18 +2,22 @@
 #
 # XSAVE and XRSTOR of all take some 160 ns together, the moves below a tenth of it. They serve states in which nothing is in use but
 # SSE, the mask registers and zmm16-31 of AVX-512 (glibc's string functions leave those in use), and the rights of protection keys
-# (the kernel gives every program some). zmm16-31 alone go by XSAVE and XRSTOR, some 90 ns: moves of 512 bits lower the clock of
-# the whole core on CPUs of that age (measured here: a ping-pong over a unix socket became a fifth slower). oc_xstate_plain says which components this CPU's moves may handle. The area has the standard
+# (the kernel gives every program some). oc_xstate_plain says which components this CPU's moves may handle. The area has the standard
 # format either way.
+#
+# zmm16-31 are moved plainly where that is known to be harmless (oc_xstate_high: AMD), else by XSAVE and XRSTOR, some 90-120 ns:
+# moves of 512 bits lower the clock of the whole core on Intel's CPUs of the first generations that have them (measured on Cascade
+# Lake: a ping-pong over a unix socket became a fifth slower).
 #
 # The only code of the core, with trap_x86_64.S, that may name vector registers (scripts/check-core).
 
     .bss
-    .globl oc_xstate_plain, oc_xstate_masks, oc_xstate_keys
+    .globl oc_xstate_plain, oc_xstate_masks, oc_xstate_keys, oc_xstate_high
     .balign 8
 oc_xstate_plain: .skip 4        # components that are moved plainly: 2, with AVX-512 0xa2, with protection keys 0x200 more
 oc_xstate_masks: .skip 4        # where they lie in the area
 oc_xstate_keys:  .skip 4
+oc_xstate_high:  .skip 4        # where zmm16-31 lie, 0: not moved plainly
 
     .text
 # u32 oc_xstate_save(u8* area): returns the components that are in use
@@ -53,10 +57,30 @@ oc_xstate_save:
     movups %xmm15, 400(%rdi)
     test $0x80, %al
     jz 1f
+    mov oc_xstate_high(%rip), %ecx
+    test %ecx, %ecx
+    jnz 6f
     mov $0xa0, %eax
     xor %edx, %edx
     xsave64 (%rdi)                      # sets its own bits of XSTATE_BV, to what they are
     jmp 7f
+6:
+    vmovups %zmm16, 0(%rdi,%rcx)
+    vmovups %zmm17, 64(%rdi,%rcx)
+    vmovups %zmm18, 128(%rdi,%rcx)
+    vmovups %zmm19, 192(%rdi,%rcx)
+    vmovups %zmm20, 256(%rdi,%rcx)
+    vmovups %zmm21, 320(%rdi,%rcx)
+    vmovups %zmm22, 384(%rdi,%rcx)
+    vmovups %zmm23, 448(%rdi,%rcx)
+    vmovups %zmm24, 512(%rdi,%rcx)
+    vmovups %zmm25, 576(%rdi,%rcx)
+    vmovups %zmm26, 640(%rdi,%rcx)
+    vmovups %zmm27, 704(%rdi,%rcx)
+    vmovups %zmm28, 768(%rdi,%rcx)
+    vmovups %zmm29, 832(%rdi,%rcx)
+    vmovups %zmm30, 896(%rdi,%rcx)
+    vmovups %zmm31, 960(%rdi,%rcx)
 1:  test $0x20, %al
     jz 7f
     mov oc_xstate_masks(%rip), %ecx
@@ -142,10 +166,30 @@ oc_xstate_restore:
     movups 400(%rdi), %xmm15
     test $0x80, %al
     jz 2f
+    mov oc_xstate_high(%rip), %ecx
+    test %ecx, %ecx
+    jnz 7f
     mov $0xa0, %eax
     xor %edx, %edx
     xrstor64 (%rdi)
     ret
+7:
+    vmovups 0(%rdi,%rcx), %zmm16
+    vmovups 64(%rdi,%rcx), %zmm17
+    vmovups 128(%rdi,%rcx), %zmm18
+    vmovups 192(%rdi,%rcx), %zmm19
+    vmovups 256(%rdi,%rcx), %zmm20
+    vmovups 320(%rdi,%rcx), %zmm21
+    vmovups 384(%rdi,%rcx), %zmm22
+    vmovups 448(%rdi,%rcx), %zmm23
+    vmovups 512(%rdi,%rcx), %zmm24
+    vmovups 576(%rdi,%rcx), %zmm25
+    vmovups 640(%rdi,%rcx), %zmm26
+    vmovups 704(%rdi,%rcx), %zmm27
+    vmovups 768(%rdi,%rcx), %zmm28
+    vmovups 832(%rdi,%rcx), %zmm29
+    vmovups 896(%rdi,%rcx), %zmm30
+    vmovups 960(%rdi,%rcx), %zmm31
 2:  test $0x20, %al
     jz 3f
     mov oc_xstate_masks(%rip), %ecx
