@@ -6,7 +6,7 @@
 //   GS  is set by arch_prctl, which any kernel keeps: once a kernel thread, and at each exit to a guest with a GS of its own;
 //   FS  is set by wrfsbase as ever, under a selector other than 0. When the kernel comes back to the thread it loads that
 //       selector, whose base is 0. Nothing lies at and below 0, so the guest's next access through FS faults; the handler
-//       finds FS lost, sets it again, and the instruction is repeated (fs_was_lost).
+//       finds FS lost and leaves by the way out to the guest, which sets it again (fs_is_lost).
 #pragma once
 #include "seccomp/trap.h"
 
@@ -35,11 +35,11 @@ inline void set_fs_base(GuestContext* c, u64 base) {
 }
 inline u64 fs_base_of(const GuestContext* c) { return __builtin_expect(g_bases_unkept, 0) ? c->fs_base : read_fs_base(); }
 
-// FS is not what c's guest had: it was lost in a switch of the kernel's, and is set again now.
-inline bool fs_was_lost(const GuestContext* c) {
-    if (!g_bases_unkept || read_fs_base() == c->fs_base) return false;
-    load_fs_base(c);
-    return true;
+// FS is not what c's guest had: it was lost in a switch of the kernel's.
+inline bool fs_is_lost(const GuestContext* c) { return __builtin_expect(g_bases_unkept, 0) && read_fs_base() != c->fs_base; }
+// The last thing on the way to c's guest that may meet such a switch is over.
+inline void keep_fs_base(const GuestContext* c) {
+    if (fs_is_lost(c)) load_fs_base(c);
 }
 
 }  // namespace ocrun

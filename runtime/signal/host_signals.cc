@@ -127,10 +127,10 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     }
 
     if (kernel_fault(sig, info)) {
-        bool lost = !in_rt && t->current && fs_was_lost(t->current);
-        if (lost && (sig == SIGSEGV || sig == SIGBUS)) {
-            if (gs != (u64)t) write_gs_base(gs);
-            return;
+        // Not by a return from the handler: a debugger may stop that call, and FS would be lost again, for ever.
+        if (!in_rt && (sig == SIGSEGV || sig == SIGBUS) && t->current && fs_is_lost(t->current)) {
+            save_guest(t->current, uc);
+            leave_handler(t->current, after_guest_signal);
         }
         // The second instruction of a window that became a jump: its copy goes on.
         if (u64 copy = sig == SIGILL ? rewrite_punned_copy(rip) : 0) {

@@ -214,7 +214,7 @@ void enter(Coroutine* c) {
 
 extern "C" void oc_exit_loop(GuestContext* g) {
     finish_call(static_cast<Coroutine*>(g));
-    fs_was_lost(g);
+    keep_fs_base(g);
     oc_resume_guest(g);
 }
 
@@ -229,7 +229,7 @@ extern "C" GuestContext* oc_enter_stub(GuestContext* g) {
     Coroutine* c = static_cast<Coroutine*>(g);
     enter(c);
     finish_call(c);
-    fs_was_lost(c);
+    keep_fs_base(c);
     return c;
 }
 
