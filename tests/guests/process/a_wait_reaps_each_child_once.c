@@ -14,7 +14,7 @@ static void* spin(void* unused) {
 }
 
 int main(void) {
-    enum { ROUNDS = 400 };
+    enum { ROUNDS = 250 };
     pthread_t waiter, spinner;
     CHECK(pthread_create(&waiter, 0, idle, 0) == 0);
     CHECK(pthread_create(&spinner, 0, spin, 0) == 0);
