@@ -22,7 +22,7 @@ struct OffloadJob {
     Coroutine* c;
     u64 token;
     KThread* runner;
-    bool done, cancelled;
+    bool begun, done, cancelled;
     OffloadJob* next;
 };
 
@@ -34,12 +34,13 @@ u32 g_idle, g_queued, g_threads, g_threads_max = 64;
 std::atomic<u32> g_posted{0};  // futex word of idle helpers
 KThread* g_all;                // linked through next_idle
 
-void finish(OffloadJob* job, long result) {
+void finish(OffloadJob* job, IntrResult r) {
     u64 token;
     Coroutine* c = job->c;
     {
         Locked held(g_lock);
-        job->result = result;
+        job->result = r.result;
+        job->begun = r.begun;
         job->runner = nullptr;
         job->done = true;
         token = job->token;
@@ -74,12 +75,14 @@ void helper_main(void* argument) {
             g_idle--;
             continue;
         }
-        long r;
+        IntrResult r{-EINTR, false};
         for (;;) {
             const u64* a = job->args;
-            r = job->cancelled ? -EINTR
-                               : oc_syscall_intr(job->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
-            if (r != -EINTR || job->cancelled) break;
+            if (job->cancelled) break;
+            bool before = r.begun;
+            r = oc_syscall_intr_told(job->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+            r.begun |= before;
+            if (r.result != -EINTR || job->cancelled) break;
             // Kicked for the credentials' sake, not for the job's.
             t->latched.store(0, std::memory_order_seq_cst);
             everywhere_catch_up(&seen);
@@ -134,12 +137,14 @@ void offload_init(u32 threads_max) {
     if (threads_max) g_threads_max = threads_max;
 }
 
-long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
+namespace {
+
+IntrResult offload(Coroutine* c, u32 nr, const u64 args[6], const char* what, bool interruptible) {
     OffloadJob job{};
     job.nr = nr;
     memcpy(job.args, args, sizeof job.args);
     job.c = c;
-    job.token = wait_begin(c, true);
+    job.token = wait_begin(c, interruptible);
     bool alone;  // not job.done: a helper may have done it before the lock is left
     {
         Locked held(g_lock);
@@ -161,7 +166,8 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
     if (alone) {
         wake(c, job.token, WakeReason::woken);
         wait_park(c, kNever, what, args[0]);
-        return oc_syscall_intr(nr, (long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], (long)args[5]);
+        if (!interruptible) return {sys(nr, args[0], args[1], args[2], args[3], args[4], args[5]), true};
+        return oc_syscall_intr_told(nr, (long)args[0], (long)args[1], (long)args[2], (long)args[3], (long)args[4], (long)args[5]);
     }
     sys(__NR_futex, &g_posted, FUTEX_WAKE_PRIVATE, 1);
     for (;;) {
@@ -169,7 +175,7 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
         u32 kick = 0;
         {
             Locked held(g_lock);
-            if (job.done) return job.result;
+            if (job.done) return {job.result, job.begun};
             if (why != WakeReason::woken && !job.cancelled) {
                 job.cancelled = true;
                 if (job.runner) {
@@ -180,7 +186,7 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
                             *at = job.next;
                             if (g_tail == &job) g_tail = previous;
                             g_queued--;
-                            return -EINTR;
+                            return {-EINTR, false};
                         }
                 }
             }
@@ -188,6 +194,16 @@ long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
         }
         if (kick) thread_interrupt(kick);
     }
+}
+
+}  // namespace
+
+long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what) { return offload(c, nr, args, what, true).result; }
+
+IntrResult offload_call_told(Coroutine* c, u32 nr, const u64 args[6], const char* what) { return offload(c, nr, args, what, true); }
+
+long offload_uninterruptible(Coroutine* c, u32 nr, const u64 args[6], const char* what) {
+    return offload(c, nr, args, what, false).result;
 }
 
 namespace {

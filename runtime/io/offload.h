@@ -11,6 +11,10 @@ namespace ocrun {
 void offload_init(u32 threads_max);
 // Parks c until the call is done. A signal for c interrupts the call; progress made is returned, else -EINTR.
 long offload_call(Coroutine* c, u32 nr, const u64 args[6], const char* what);
+// The same, and whether the kernel saw the call: one that never waits must not end with EINTR because of a signal from before it.
+IntrResult offload_call_told(Coroutine* c, u32 nr, const u64 args[6], const char* what);
+// The same for what no signal interrupts in the kernel: waits for a disk.
+long offload_uninterruptible(Coroutine* c, u32 nr, const u64 args[6], const char* what);
 void offload_after_fork();
 
 // A kernel thread beside the workers that runs main(its KThread) and never returns; nullptr when the kernel refuses. The

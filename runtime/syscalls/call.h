@@ -39,6 +39,10 @@ inline bool blocks_here(const Coroutine* c) { return !g_multi || c->blocks_here;
 // Makes a call that may block for as long as it likes: in the kernel when the coroutine is alone in its process, by a
 // helper otherwise. When a signal for the coroutine ends it, `interrupted` is returned.
 long blocking_call(Call& call, long interrupted, const char* what);
+// The same for a call that is not expected to wait: a signal from before it comes before it, and the call is made afterwards.
+long brief_call(Call& call, const char* what);
+// The same for a wait for a disk: no signal ends it.
+long disk_call(Call& call, const char* what);
 // Same for a call that must not be repeated by us when only a signal without effect interrupted it: deadline-free calls.
 long blocking_native(Call& call, long interrupted);
 

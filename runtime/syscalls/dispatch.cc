@@ -93,8 +93,8 @@ long run(Call& call) {
             break;
         case Action::offload:
             // Identity, hidden descriptors, SIGPIPE and so on are the handler's; it leaves what may block to a helper
-            // (wants_helper in io_wait.cc, blocking_call).
-            r = handler == h_generic && !blocks_here(c) ? blocking_call(call, kRestartSys, "offloaded call") : handler(call);
+            // (wants_helper in io_wait.cc, blocking_call and its sisters).
+            r = handler == h_generic && !blocks_here(c) ? brief_call(call, "offloaded call") : handler(call);
             break;
         case Action::native:
             // Most are here by a rewritten site only; what must be seen here is seen all the same (trap_of).
@@ -250,6 +250,20 @@ long blocking_call(Call& call, long interrupted, const char* what) {
         if (r != -EINTR) return r;
         if (signal_pending(call.c)) return interrupted;
     }
+}
+
+long brief_call(Call& call, const char* what) {
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
+    for (;;) {
+        IntrResult r = offload_call_told(call.c, call.nr, call.a, what);
+        if (r.result != -EINTR) return r.result;
+        if (signal_pending(call.c)) return r.begun ? kRestartSys : kRestartNoIntr;
+    }
+}
+
+long disk_call(Call& call, const char* what) {
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
+    return offload_uninterruptible(call.c, call.nr, call.a, what);
 }
 
 long deadline_from(const Timespec64& t, u64* deadline_ns) {

@@ -91,7 +91,7 @@ long read_cold(Coroutine* c, int fd, const Transfer& t, u64 done) {
         if (r > 0) r = try_transfer(__NR_preadv2, fd, t, done);
         if (r > 0) return r;
     }
-    return blocking_call(plain, kRestartSys, "file");
+    return disk_call(plain, "file");
 }
 
 // Files and block devices: their reads wait for the disk only. (The table of registrations says no about what epoll takes.)
@@ -431,7 +431,7 @@ long h_vmsplice(Call& call) {
 long h_copy_file_range(Call& call) {
     constexpr u64 kInline = 256 * 1024;  // memory speed; more is worth a helper
     if (blocks_here(call.c) || call.a[4] <= kInline) return blocking_native(call, kRestartSys);
-    return raise_write_signal(call.c, blocking_call(call, kRestartSys, "copy_file_range"));
+    return raise_write_signal(call.c, brief_call(call, "copy_file_range"));
 }
 
 namespace {
@@ -441,7 +441,7 @@ long sync_file(Call& call, bool data_only) {
         long r = ring_call(call.c, ring_fsync(int(call.a[0]), data_only), kNever, false, "fsync", call.a[0]);
         if (r != kNoRing) return r;
     }
-    return blocking_call(call, kRestartSys, "fsync");
+    return disk_call(call, "fsync");
 }
 
 }  // namespace

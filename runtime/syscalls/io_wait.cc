@@ -223,9 +223,9 @@ bool wants_helper(const Call& call) {
 }
 
 long helper_attempt(Call& call) {
-    long r = offload_call(call.c, call.nr, call.a, "offloaded call");
-    if (r == -EINTR) return signal_pending(call.c) ? -EINTR : kLookAgain;
-    return raise_write_signal(call.c, r);
+    IntrResult r = offload_call_told(call.c, call.nr, call.a, "offloaded call");
+    if (r.result != -EINTR) return raise_write_signal(call.c, r.result);
+    return !signal_pending(call.c) ? kLookAgain : r.begun ? -EINTR : kRestartNoIntr;
 }
 
 long native_attempt(Call& call) { return wants_helper(call) ? helper_attempt(call) : native_on_worker(call); }
