@@ -24,14 +24,13 @@ struct Socket {
     }
 };
 
-// Until the deadline: 0 or -errno.
+// Until the deadline: 0 or -errno. After it one look without waiting: who gets the CPU late still has the answers that are there.
 int finish_connect(int fd, u64 deadline) {
     for (;;) {
         u64 now = now_ns();
         int wait_ms = -1;
         if (deadline != kForever) {
-            if (now >= deadline) return -ETIMEDOUT;
-            u64 ms = (deadline - now + 999999) / 1000000;
+            u64 ms = now >= deadline ? 0 : (deadline - now + 999999) / 1000000;
             wait_ms = ms > 0x7fffffff ? 0x7fffffff : int(ms);
         }
         pollfd p{fd, POLLOUT, 0};
@@ -39,6 +38,7 @@ int finish_connect(int fd, u64 deadline) {
         if (n < 0 && errno != EINTR) return -errno;
         if (oc_cancel_point()) return -ECANCELED;
         if (n > 0) break;
+        if (n == 0 && wait_ms == 0) return -ETIMEDOUT;
     }
     int error = 0;
     socklen_t length = sizeof error;
@@ -66,8 +66,7 @@ int connect_any(const addrinfo* list, u64 deadline) {
         u64 until = deadline;
         if (deadline != kForever) {
             u64 now = now_ns();
-            if (now >= deadline) return last == -EHOSTUNREACH ? -ETIMEDOUT : last;
-            until = now + (deadline - now) / left;
+            until = now >= deadline ? deadline : now + (deadline - now) / left;
         }
         int r = connect_one(*a, until);
         if (r >= 0 || r == -ECANCELED) return r;

@@ -1,6 +1,7 @@
 // a_timer_faster_than_its_handler_leaves_room.c - timers of one microsecond: handlers run to their end again and again, with
 // system calls in them; what a pending timer missed are overruns. In a process of one thread, then beside one that computes and
 // one that waits.
+// TEST: timeout=90
 #include "check.h"
 
 enum { kEnough = 3000 };
