@@ -27,6 +27,9 @@ struct ProcPath {
     char path[160];
 };
 
+// Takes a number that is a whole component off the path, and the slashes behind it.
+bool proc_take_number(const char** p, u64* value);
+
 // Looks at a path of the guest; costs one short copy unless it begins with "/proc/".
 void proc_path(Coroutine* c, u64 guest_path, ProcPath* out);
 

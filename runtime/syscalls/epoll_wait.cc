@@ -1,0 +1,87 @@
+// epoll_wait.cc - epoll_wait, epoll_pwait, epoll_pwait2
+//
+// Follows epoll_wait(2). (What the guest registers in its instance is the kernel's business.)
+#include <sys/epoll.h>
+
+#include "runtime/syscalls/wait_set.h"
+
+namespace ocrun {
+
+namespace {
+
+// Milliseconds that are left, rounded up; -1 for ever.
+i64 milliseconds_left(u64 deadline_ns) {
+    if (deadline_ns == kNever) return -1;
+    u64 now = now_ns();
+    if (deadline_ns <= now) return 0;
+    u64 ms = (deadline_ns - now + 999999) / 1000000;
+    return ms > 0x7fffffff ? 0x7fffffff : i64(ms);
+}
+
+// In the kernel the wait is made by the guest's own kind of call: epoll_pwait2 is exact and newer than the others.
+long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
+    Coroutine* c = call.c;
+    u64 ep = call.a[0], events = call.a[1], most = call.a[2];
+    auto ask = [&] { return sys(__NR_epoll_wait, ep, events, most, 0); };
+    if (!blocks_here(c) || mask.given) {
+        long r = ask_now(c, ask);
+        if (r != 0) return r;
+    }
+    apply_mask(c, mask);
+    if (!blocks_here(c)) {
+        WaitSet set;
+        long r = wait_for_any(c, deadline_ns, "epoll", set, ask, [&](WaitSet& s) {
+            s.reset(1);
+            s.add(int(ep), EPOLLIN);
+            return true;
+        });
+        if (r != kNoReadiness) return r;
+    }
+    for (;;) {
+        bool exact = call.nr == __NR_epoll_pwait2;
+        u32 nr = exact ? __NR_epoll_pwait2 : __NR_epoll_wait;
+        Timespec64 left = exact && deadline_ns != kNever ? remaining(deadline_ns) : Timespec64{};
+        u64 limit = exact ? (deadline_ns == kNever ? 0 : u64(&left)) : u64(milliseconds_left(deadline_ns));
+        u64 args[6] = {ep, events, most, limit, 0, 0};
+        long r = blocks_here(c) ? blocking_syscall(nr, args).result : offload_call(c, nr, args, "epoll");
+        if (r != -EINTR || !goes_on(c)) {
+            // Milliseconds overflow after 24 days: not the guest's end of time.
+            if (r == 0 && deadline_ns != kNever && now_ns() < deadline_ns) continue;
+            return r;
+        }
+    }
+}
+
+long epoll_finish(Coroutine* c, u64 deadline_ns, long r) {
+    if (r != -EINTR) return leave_mask(c, r);
+    c->restart_deadline_ns = deadline_ns == kNever ? 0 : deadline_ns;
+    return kRestartNoHand;
+}
+
+}  // namespace
+
+long h_epoll_wait(Call& call) {
+    i32 ms = i32(call.a[3]);
+    if (ms == 0) return ask_now(call.c, [&] { return native(call); });
+    u64 deadline = milliseconds_deadline(call.c, ms);
+    return epoll_finish(call.c, deadline, epoll_until(call, deadline, {}));
+}
+
+long h_epoll_pwait(Call& call) {
+    Mask mask;
+    if (long r = read_mask(call.a[4], call.a[5], &mask)) return r;
+    u64 deadline = milliseconds_deadline(call.c, i32(call.a[3]));
+    return epoll_finish(call.c, deadline, epoll_until(call, deadline, mask));
+}
+
+long h_epoll_pwait2(Call& call) {
+    Timeout t;
+    Mask mask;
+    long r = read_timeout(call.a[3], &t);
+    if (!r) r = read_mask(call.a[4], call.a[5], &mask);
+    if (r) return r;
+    if (call.a[3] && call.c->restart_deadline_ns) t.deadline_ns = call.c->restart_deadline_ns;
+    return epoll_finish(call.c, t.deadline_ns, epoll_until(call, t.deadline_ns, mask));
+}
+
+}  // namespace ocrun

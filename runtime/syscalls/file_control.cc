@@ -1,0 +1,111 @@
+// file_control.cc - syncs, locks on files, flags of descriptions, terminals: fsync, flock, fcntl, ioctl
+//
+// Tried in the form that does not wait where there is one; what would wait goes to the ring or a helper. A terminal's
+// calls are made by the worker, whose process group job control looks at. Follows fsync(2), flock(2), fcntl(2),
+// ioctl_tty(2).
+#include <asm/errno.h>
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <fcntl.h>
+
+#include "runtime/base/hidden_fds.h"
+#include "runtime/io/ring.h"
+#include "runtime/syscalls/io_wait.h"
+
+namespace ocrun {
+
+namespace {
+
+long sync_file(Call& call, bool data_only) {
+    if (!blocks_here(call.c) && !wants_helper(call)) {
+        long r = ring_call(call.c, ring_fsync(int(call.a[0]), data_only), kNever, false, "fsync", call.a[0]);
+        if (r != kNoRing) return r;
+    }
+    return disk_call(call, "fsync");
+}
+
+}  // namespace
+
+long h_fsync(Call& call) {
+    return sync_file(call, false);
+}
+long h_fdatasync(Call& call) {
+    return sync_file(call, true);
+}
+
+long h_flock(Call& call) {
+    if (blocks_here(call.c) || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
+    Call attempt = call;
+    attempt.a[1] |= LOCK_NB;
+    long r = native(attempt);
+    return r == -EWOULDBLOCK ? blocking_call(call, kRestartSys, "flock") : r;
+}
+
+namespace {
+
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#endif
+
+long wait_for_lock(Call& call, u64 without_waiting) {
+    if (blocks_here(call.c)) return blocking_native(call, kRestartSys);
+    Call attempt = call;
+    attempt.a[1] = without_waiting;
+    long r = native(attempt);
+    return r == -EAGAIN || r == -EACCES ? blocking_call(call, kRestartSys, "file lock") : r;
+}
+
+}  // namespace
+
+long h_fcntl(Call& call) {
+    switch (u32(call.a[1])) {
+        case F_SETLKW:
+            return wait_for_lock(call, F_SETLK);
+        case F_OFD_SETLKW:
+            return wait_for_lock(call, F_OFD_SETLK);
+        case F_SETFL: {
+            if (is_hidden_fd(i32(call.a[0]))) return -EBADF;
+            long r = native(call);
+            note_options_changed();
+            return r;
+        }
+        default:
+            return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
+    }
+}
+
+long h_ioctl(Call& call) {
+    switch (u32(call.a[1])) {
+        case FIONBIO: {
+            long r = native(call);
+            note_options_changed();
+            return r;
+        }
+        case TIOCSPGRP:
+        case TCSETS:
+        case TCSETSW:
+        case TCSETSF:
+        case TCSETA:
+        case TCSETAW:
+        case TCSETAF:
+        case TCSETS2:
+        case TCSETSW2:
+        case TCSETSF2:
+        case TCSBRK:
+        case TCSBRKP:
+        case TCXONC:
+        case TCFLSH:
+            break;
+        default:
+            return native(call);
+    }
+    for (;;) {
+        long r = native_on_worker(call);
+        if (r == -EINTR) return kRestartSys;
+        if (r != kLookAgain) return r;
+        if (g_multi) yield_now(call.c);
+    }
+}
+
+}  // namespace ocrun
