@@ -31,6 +31,8 @@ void pipe_leave(Pipe* p, FdWaiter* w);
 void pipe_wrote(Pipe* p, u64 bytes);
 void pipe_took(Pipe* p, u64 bytes);
 
+// Nothing is in it, if only this process uses it.
+inline bool pipe_accounted_empty(const Pipe* p) { return p->balance.load(std::memory_order_relaxed) == 0; }
 // A plain read would find something; a plain write of `bytes` would find room.
 inline bool pipe_has_bytes(const Pipe* p) { return p->balance.load(std::memory_order_relaxed) > 0; }
 inline bool pipe_has_room(const Pipe* p, u64 bytes) {

@@ -23,7 +23,7 @@ struct FdState {
     std::atomic<u32> sequence;
     bool registered;
     std::atomic<FdKind> kind;
-    std::atomic<bool> hung_up;      // an event told of an end or an error: there may be more to read than events tell
+    std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
     std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
     u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
@@ -117,7 +117,7 @@ void on_event(int fd, u32 events) {
     FdState* state = find(fd);
     if (!state) return;
     Locked held(state->lock);
-    if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) state->hung_up.store(true, std::memory_order_relaxed);
+    if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR | EPOLLPRI)) state->stops_short.store(true, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
     for (FdWaiter* w = state->waiters; w; w = w->next)
         if ((w->events | EPOLLERR | EPOLLHUP) & events) wake(w->c, w->token, WakeReason::woken);
@@ -134,7 +134,7 @@ void forget(FdState* state, int fd) {
         pipe_detach(state->pipe);
         state->pipe = nullptr;
     }
-    state->hung_up.store(false, std::memory_order_relaxed);
+    state->stops_short.store(false, std::memory_order_relaxed);
     state->waits.store(0, std::memory_order_relaxed);
     for (std::atomic<u32>& fact : state->facts) fact.store(0, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
@@ -188,10 +188,13 @@ Pipe* fd_pipe(int fd) {
 
 void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
     FdState* state = find(fd);
-    if (!state || !state->registered || state->hung_up.load(std::memory_order_relaxed)) return;
+    if (!state || !state->registered || state->stops_short.load(std::memory_order_relaxed)) return;
     FdKind kind = state->kind.load(std::memory_order_relaxed);
     if (kind != FdKind::pipe && kind != FdKind::stream) return;
     Locked held(state->lock);
+    // A pipe in packet mode gives one packet, and whether it is in that mode only its writer knows; a buffer may end before the
+    // data. What this process wrote and read has to account for all of it.
+    if (kind == FdKind::pipe && !(state->pipe && pipe_accounted_empty(state->pipe))) return;
     state->emptied_at = seen;
     state->emptied_activity = pipe_activity;
 }
@@ -203,9 +206,13 @@ bool fd_known_empty(int fd) {
     if (kind != FdKind::pipe && kind != FdKind::stream) return false;
     if (__atomic_load_n(&state->emptied_at, __ATOMIC_RELAXED) != state->sequence.load(std::memory_order_relaxed)) return false;
     Locked held(state->lock);
-    return state->registered && !state->hung_up.load(std::memory_order_relaxed) &&
+    return state->registered && !state->stops_short.load(std::memory_order_relaxed) &&
            state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
            (kind != FdKind::pipe || (state->pipe && state->emptied_activity == state->pipe->activity.load(std::memory_order_acquire)));
+}
+
+void fd_note_urgent(int fd) {
+    if (FdState* state = find(fd)) state->stops_short.store(true, std::memory_order_relaxed);
 }
 
 bool fd_fact(int fd, FdFact fact, u32 changes) {
@@ -352,7 +359,7 @@ void readiness_after_fork(bool shared_files) {
             states[i].lock.reset();
             states[i].registered = false;
             states[i].waiters = nullptr;
-            states[i].hung_up.store(false, std::memory_order_relaxed);
+            states[i].stops_short.store(false, std::memory_order_relaxed);
             states[i].kind.store(FdKind::unknown, std::memory_order_relaxed);
             states[i].pipe = nullptr;
         }

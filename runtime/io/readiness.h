@@ -38,9 +38,12 @@ bool fd_fact(int fd, FdFact fact, u32 changes);
 void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence);
 
 // A read of a pipe or a TCP socket that gave less than was asked for has emptied it: the next one need not try, it would
-// block. `seen`: fd_sequence before the read. Not told of descriptors whose other end has hung up.
+// block. `seen`: fd_sequence before the read. Not believed where reads may stop short of what is there: the other end has hung
+// up, urgent data came, others than this process use the pipe.
 void fd_emptied(int fd, u32 seen, u64 pipe_activity);
 bool fd_known_empty(int fd);
+// Urgent data was read out of turn: its mark still ends reads, though no event tells of it any more.
+void fd_note_urgent(int fd);
 // The pipe behind fd (pipes.h), nullptr when it is none or not known. Good until fd is forgotten.
 struct Pipe;
 Pipe* fd_pipe(int fd);

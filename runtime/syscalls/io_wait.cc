@@ -116,7 +116,6 @@ void IoWait::look() {
     }
     long flags = sys(__NR_fcntl, fd_, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
-    packets_ = !is_error(flags) && (flags & O_DIRECT);
     if (counted && !nonblocking_ && !is_error(flags)) fd_note_fact(fd_, FdFact::blocking, changes, sequence);
     if (kind == FdKind::pipe || kind == FdKind::other) return;  // only sockets have time-outs
     deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
@@ -126,8 +125,7 @@ void IoWait::look() {
 bool IoWait::known_empty() {
     if (looked_ || !fd_known_empty(fd_)) return false;
     look();
-    // A pipe in packet mode gives less than was asked for while more is there.
-    return !nonblocking_ && !packets_;
+    return !nonblocking_;
 }
 
 bool IoWait::nonblocking() {
@@ -308,6 +306,12 @@ u64 IoVector::total() const {
         }
     }
     return sum;
+}
+
+bool IoVector::reaches_end(u64 got) const {
+    if (own()) return ocrun::reaches_end(u64(one_.iov_base), one_.iov_len, got);
+    iovec last;
+    return count_ && get_guest(&last, at_ + count_ - 1) == 0 && (!last.iov_len || ocrun::reaches_end(u64(last.iov_base), last.iov_len, 0));
 }
 
 bool IoVector::advance(u64 bytes) {

@@ -6,6 +6,7 @@
 #pragma once
 #include <sys/uio.h>
 
+#include "runtime/base/memory.h"
 #include "runtime/io/pipes.h"
 #include "runtime/io/readiness.h"
 #include "runtime/syscalls/call.h"
@@ -57,7 +58,7 @@ public:
     FdKind kind() { return fd_kind(fd_, true); }
     // A try would block for sure (fd_emptied), and so would the call.
     bool known_empty();
-    // The read got less than it asked for.
+    // The read got less than it asked for, into a buffer that can be filled (reaches_end).
     void emptied() { fd_emptied(fd_, seen_, activity_); }
     // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or
     // the code for an interruption.
@@ -84,7 +85,7 @@ private:
     u32 seen_ = 0;
     u64 activity_ = 0;
     bool yielded_ = false;
-    bool looked_ = false, nonblocking_ = false, packets_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
+    bool looked_ = false, nonblocking_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
     u64 deadline_ns_ = kNever;
     IoWait* next_ = nullptr;   // in the list of those that wait
     IoWait** link_ = nullptr;  // what points to this one there
@@ -122,6 +123,13 @@ long claim_write_signal(Coroutine* c, long result);
 // The same for a call that a helper made: there the signal stayed pending for ever.
 long raise_write_signal(Coroutine* c, long result);
 
+// Was it for want of data that a read of so many bytes gave only `got`? Not where the buffer itself ends before.
+inline bool reaches_end(u64 buffer, u64 bytes, u64 got) {
+    u64 last = buffer + bytes - 1;
+    u8 there;
+    return page_down(buffer + got - 1) == page_down(last) || get_guest(&there, (const void*)last) == 0;
+}
+
 // Buffers of a call, of which the first part may be done. Points to the guest's array until a part has to be cut off.
 class IoVector {
 public:
@@ -137,6 +145,8 @@ public:
     bool own() const { return at_ == &one_ && count_ == 1; }
     // Bytes in all, at most what the kernel moves in one call; 0 when the array cannot be read.
     u64 total() const;
+    // As ocrun::reaches_end.
+    bool reaches_end(u64 got) const;
     // Drops the first `bytes`; false when there is no memory for a copy of the array.
     bool advance(u64 bytes);
 

@@ -162,7 +162,7 @@ long do_read(Call& call, Transfer& t) {
             if (pipe) pipe_took(pipe, u64(r));
             if (u64(r) == t.v.total()) return r;
             if (kind == FdKind::other || kind == FdKind::unknown) return read_rest(c, w.fd(), t, r);
-            w.emptied();
+            if (t.v.reaches_end(u64(r))) w.emptied();
             return r;
         }
         if (r == -EOPNOTSUPP) {

@@ -212,8 +212,9 @@ long h_setsockopt(Call& call) {
 }
 
 long h_recvfrom(Call& call) {
-    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[3]);
+    if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     if (flags & kNeverWaits) return native(call);
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
     w.give_way();
@@ -236,7 +237,8 @@ long h_recvfrom(Call& call) {
             return r;
         }
         if (r < 0) return done ? long(done) : r;
-        if (r > 0 && u64(r) < call.a[2] - done && !(flags & ~u64(MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC))) w.emptied();
+        constexpr u64 kTakesAll = MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
+        if (r > 0 && u64(r) < call.a[2] - done && !(flags & ~kTakesAll) && reaches_end(call.a[1] + done, call.a[2] - done, u64(r))) w.emptied();
         done += u64(r);
         if (r == 0 || !(flags & MSG_WAITALL) || done >= call.a[2] || !is_stream(w.fd()) || w.nonblocking())
             return long(done);
@@ -301,15 +303,17 @@ long receive_message(Call& call, u64 message, u64 flags) {
 }  // namespace
 
 long h_recvmsg(Call& call) {
-    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[2]);
+    if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     if (flags & kNeverWaits) return native(call);
     return receive_message(call, call.a[1], flags);
 }
 
 long h_recvmmsg(Call& call) {
-    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     u64 flags = u32(call.a[3]), count = u32(call.a[2]);
+    if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     if (flags & kNeverWaits) return native(call);
     u64 deadline = kNever;
     if (call.a[4]) {
