@@ -159,15 +159,15 @@ bool spare_wake() {
 // A place that an idle worker does not use: a sleeper becomes a spare where it lies, the poller goes on as one.
 bool take_idle_place() {
     Locked held(g_sleep_lock);
-    if (KThread* t = g_sleepers) {
+    while (KThread* t = g_sleepers) {
         g_sleepers = t->next_sleeper;
         g_sleeping.fetch_sub(1, std::memory_order_relaxed);
         t->next_sleeper = g_spares;
         g_spares = t;
         t->in_spares = true;
         t->slot->retaken = 1;
-        t->retaken.store(true, std::memory_order_seq_cst);
-        return true;
+        // The monitor may have taken its place just before it fell asleep: that place is given away already.
+        if (!t->retaken.exchange(true, std::memory_order_seq_cst)) return true;
     }
     KThread* t = idle_poller();
     if (!t || t->retaken.exchange(true, std::memory_order_seq_cst)) return false;
@@ -178,10 +178,13 @@ bool take_idle_place() {
 u32 pid() { return u32(sys(__NR_getpid)); }
 
 void stand_still() {
-    g_stopped.fetch_add(1, std::memory_order_seq_cst);
-    sys(__NR_futex, &g_stopped, FUTEX_WAKE_PRIVATE, 1);
-    while (g_stop.load(std::memory_order_seq_cst)) sys(__NR_futex, &g_stop, FUTEX_WAIT_PRIVATE, 1, nullptr);
-    g_stopped.fetch_sub(1, std::memory_order_seq_cst);
+    do {
+        g_stopped.fetch_add(1, std::memory_order_seq_cst);
+        sys(__NR_futex, &g_stopped, FUTEX_WAKE_PRIVATE, 1);
+        while (g_stop.load(std::memory_order_seq_cst)) sys(__NR_futex, &g_stop, FUTEX_WAIT_PRIVATE, 1, nullptr);
+        g_stopped.fetch_sub(1, std::memory_order_seq_cst);
+        // The next stop may have counted this worker between the last two: then it stands still for that one too.
+    } while (g_stop.load(std::memory_order_seq_cst));
 }
 
 }  // namespace
@@ -355,7 +358,10 @@ void spare_park() {
     // Signals are for others meanwhile: who sleeps here must not take one that a signalfd waits for.
     const u64 closed = kHelperBlocked;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
-    while (t->retaken.load(std::memory_order_seq_cst)) {
+    for (;;) {
+        // Who took it off the list of sleepers long ago may say so only now.
+        t->sleep_word.store(0, std::memory_order_seq_cst);
+        if (!t->retaken.load(std::memory_order_seq_cst)) break;
         if (t->latched.load(std::memory_order_relaxed)) {
             attend();  // opens the mask
             sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);

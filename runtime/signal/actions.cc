@@ -140,12 +140,15 @@ u64 g_mirrored;
 std::atomic<u64> g_mirror_mask{0};  // the part of it that every worker blocks now
 
 void mirror_now() {
-    u64 all = g_mirrored;
+    u64 all, before;
     {
+        // The exchange too: who looked last has the last word.
         Locked walk(g_registry_lock);
+        all = __atomic_load_n(&g_mirrored, __ATOMIC_RELAXED);
         for (Coroutine& c : registry()) all &= c.mask & ~c.sigwait_set;
+        before = g_mirror_mask.exchange(all, std::memory_order_seq_cst);
     }
-    if (g_mirror_mask.exchange(all, std::memory_order_seq_cst) == all && this_thread()->host_mask == all) return;
+    if (before == all && this_thread()->host_mask == all) return;
     host_set_mask(all);
     for (u32 i = 0; i < workers_started(); i++)
         if (worker_at(i) != this_thread()) worker_kick(worker_at(i));
@@ -175,7 +178,7 @@ void signal_set_mask(Coroutine* c, u64 mask) {
 }
 
 void signal_mirror(u64 set) {
-    g_mirrored |= set & ~kHostNeverBlocked;
+    __atomic_fetch_or(&g_mirrored, set & ~kHostNeverBlocked, __ATOMIC_SEQ_CST);
     if (g_multi && g_mirrored) mirror_now();
 }
 
@@ -197,6 +200,25 @@ void signals_enter_multi(Coroutine* c) {
 }
 
 u64 signal_mirror_mask() { return g_mirror_mask.load(std::memory_order_seq_cst); }
+
+void signal_mirror_settle() {
+    constexpr int kMostRounds = 1000;
+    for (int round = 0; round < kMostRounds; round++) {
+        attend();
+        u64 mask = signal_mirror_mask();
+        if (this_thread()->host_mask != mask) host_set_mask(mask);
+        bool settled = true;
+        for (u32 i = 0; i < workers_started(); i++) {
+            KThread* t = worker_at(i);
+            // A parked spare has everything blocked until it gets up.
+            if (t == this_thread() || t->ended || t->in_spares || __atomic_load_n(&t->host_mask, __ATOMIC_ACQUIRE) == mask) continue;
+            worker_kick(t);
+            settled = false;
+        }
+        if (settled) return;
+        sys(__NR_sched_yield);
+    }
+}
 
 void signals_worker_starts() {
     host_set_mask(signal_mirror_mask());

@@ -85,7 +85,9 @@ void signal_post_thread(Coroutine* c, const siginfo_t& info) {
     cancel_opposites(sig);
     if (drop_at_once(sig, c)) return timer_signals_settled(signal_bit(sig));
     pending_add(&c->pending, info);
-    if ((~c->mask | c->sigwait_set) & signal_bit(sig)) wake_for_signal(c);
+    // Seen before the mask is looked at: who opens it looks at what is pending afterwards (signal_set_mask).
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if ((~__atomic_load_n(&c->mask, __ATOMIC_RELAXED) | c->sigwait_set) & signal_bit(sig)) wake_for_signal(c);
 }
 
 void signal_post_process(const siginfo_t& info) {
@@ -199,7 +201,7 @@ void signal_drain() {
         if (g_multi && (signal_mirror_mask() & signal_bit(info.si_signo))) {
             // It slipped through on a worker that had not blocked it yet; a signalfd waits for it in the kernel.
             if (t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
-            if (!is_error(sys(__NR_rt_sigqueueinfo, sys(__NR_getpid), info.si_signo, &info))) continue;
+            if (!is_error(signal_send_again(info))) continue;
         }
         if (g_multi && signal_from_timer(info)) g_timer_pending.fetch_or(signal_bit(info.si_signo), std::memory_order_seq_cst);
         if (target)

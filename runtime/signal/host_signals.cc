@@ -62,7 +62,8 @@ void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
 
 // A guest's signal that the kernel gave to a helper, which can block neither signal 64 nor those of faults.
 void forward(siginfo_t info) {
-    sys(__NR_rt_tgsigqueueinfo, sys(__NR_getpid), worker_at(0)->tid, info.si_signo, &info);
+    // Refused for what kill(2) and its relatives sent: then whoever the kernel chooses, a worker as soon as one is free to take it.
+    if (is_error(sys(__NR_rt_tgsigqueueinfo, sys(__NR_getpid), worker_at(0)->tid, info.si_signo, &info))) signal_send_again(info);
 }
 
 // A stub's address is none that the guest may see: it was about to do what stands at the address of the original.

@@ -90,6 +90,9 @@ inline bool signal_from_timer(const siginfo_t& info) {
 // kernel send more. The calling worker does so itself (host_release_held).
 void timer_signals_settled(u64 set);
 void timer_signals_reset();  // multi mode begins
+// To the process once more, with all that came with it. The kernel believes the sender's name only from the one who is named: a thread
+// may say so of itself, and the signal is the process's all the same (kernel/signal.c, do_rt_sigqueueinfo, kill_pid_info).
+inline long signal_send_again(const siginfo_t& info) { return sys(__NR_rt_sigqueueinfo, sys(__NR_gettid), info.si_signo, &info); }
 // Latched host signals -> pending sets.
 void signal_drain();
 
@@ -115,6 +118,9 @@ SignalAction signal_direct_take_action(int sig);
 bool signal_is_ignored(int sig);
 // The signals kept so at present, and a new worker's mask.
 u64 signal_mirror_mask();
+// Before one of them is sent from here: waits, but not for long, until every worker blocks them. One that does not yet takes the signal
+// and hands it back, and a read of the signalfd meanwhile would find nothing.
+void signal_mirror_settle();
 void signals_worker_starts();
 // Signals of a signalfd: kept blocked in the kernel as long as every coroutine blocks them.
 void signal_mirror(u64 set);

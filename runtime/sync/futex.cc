@@ -60,6 +60,16 @@ void unqueue(Waiter* w) {
     __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
 }
 
+// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT. Whoever changes the word and wakes does so after.
+long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected) {
+    Locked held(b->lock);
+    u32 value;
+    if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
+    if (value != expected) return -EAGAIN;
+    queue(b, w);
+    return 0;
+}
+
 // Takes w off whatever queue it is on, even while it is being moved.
 void unqueue_own(Waiter* w) {
     for (;;) {
@@ -125,7 +135,6 @@ bool futex_is_shared(u64 address, u32 op) {
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
-    Bucket* b = bucket_of(address);
     Waiter w;
     w.bucket = nullptr;
     w.woken = false;
@@ -134,14 +143,7 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
     w.bitset = bitset;
     w.c = c;
     w.token = wait_begin(c, true);
-    long early = 0;
-    {
-        Locked held(b->lock);
-        u32 value;
-        early = guest_load_u32((const u32*)address, &value);
-        if (!early && value != expected) early = -EAGAIN;
-        if (!early) queue(b, &w);
-    }
+    long early = queue_if_unchanged(bucket_of(address), &w, expected);
     if (early) {
         wake(c, w.token, WakeReason::woken);
         wait_park(c, kNever, "futex", address);
@@ -260,12 +262,7 @@ long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_
             early = -EINVAL;
             break;
         }
-        Bucket* b = bucket_of(x.address);
-        Locked held(b->lock);
-        u32 value;
-        early = guest_load_u32((const u32*)x.address, &value);
-        if (!early && value != words[queued].expected) early = -EAGAIN;
-        if (!early) queue(b, &x);
+        early = queue_if_unchanged(bucket_of(x.address), &x, words[queued].expected);
     }
     if (early) wake(c, token, WakeReason::woken);
     WakeReason why = wait_park(c, deadline_ns, "futex", words[0].address);
@@ -325,6 +322,9 @@ long hand_over(Bucket* b, u64 address, u32 extra) {
     return put_guest((void*)address, extra) ? -EFAULT : 0;
 }
 
+// For one that gave up: the word may hold its id for as long as a hand_over in progress takes to see that.
+void hand_over_ended(Bucket* b) { Locked held(b->lock); }
+
 }  // namespace
 
 long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
@@ -346,6 +346,7 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
     if (r != -EAGAIN) return r;
     unqueue_own(&w);
     if (why == WakeReason::woken) return 0;  // hand_over wrote our tid
+    hand_over_ended(b);
     return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
 }
 
@@ -367,27 +368,20 @@ long futex_unlock_pi(Coroutine* c, u64 address) {
 
 long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, u64 deadline_ns, bool* moved) {
     if (((address | target) & 3) || address == target) return -EINVAL;
-    Bucket* b = bucket_of(address);
     Waiter w{};
     w.address = address;
     w.bitset = ~0u;
     w.pi_target = target;
     w.c = c;
     w.token = wait_begin(c, true);
-    long early = 0;
-    {
-        Locked held(b->lock);
-        u32 value;
-        early = guest_load_u32((const u32*)address, &value);
-        if (!early && value != expected) early = -EAGAIN;
-        if (!early) queue(b, &w);
-    }
+    long early = queue_if_unchanged(bucket_of(address), &w, expected);
     if (early) wake(c, w.token, WakeReason::woken);
     WakeReason why = wait_park(c, deadline_ns, "futex", address);
     if (early) return early;
     unqueue_own(&w);
     *moved = w.address == target;
     if (why == WakeReason::woken) return 0;  // the word holds our tid
+    if (*moved) hand_over_ended(bucket_of(target));
     return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
 }
 

@@ -32,7 +32,11 @@ siginfo_t user_info(int sig, int code) {
 bool is_self(i64 pid) { return pid == i64(g_pid) || (g_multi && pid > 0 && find_thread(u32(pid))); }
 
 // Signals that a signalfd waits for stay in the kernel, whoever sends them (signal_mirror).
-bool kept_by_kernel(i32 sig) { return sig >= 1 && sig <= kSignals && (this_thread()->host_mask & signal_bit(sig)); }
+bool kept_by_kernel(i32 sig) {
+    if (sig < 1 || sig > kSignals || !(signal_mirror_mask() & signal_bit(sig))) return false;
+    signal_mirror_settle();
+    return true;
+}
 
 // tgkill and tkill at one of our own threads.
 long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
@@ -40,10 +44,8 @@ long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
     if (setxid_signal(sig)) this_coroutine()->setxid_round = true;
     if (sig == 0) return 0;
     if (kUnblockable & signal_bit(sig)) return sys(__NR_kill, g_pid, sig);
-    if (kept_by_kernel(sig)) {
-        siginfo_t copy = info;
-        return sys(__NR_rt_tgsigqueueinfo, g_pid, this_thread()->tid, sig, &copy);
-    }
+    // To the process: what one worker alone has pending, the target, which reads on another, would not see.
+    if (kept_by_kernel(sig)) return signal_send_again(info);
     signal_post_thread(target, info);
     return 0;
 }
