@@ -120,11 +120,8 @@ void write_svg(FILE* out, const Process& p, const Node& on, const Node& off, dou
 
 int flame(int pid, double seconds, const std::string& file, bool folded) {
     std::string why;
-    auto p = Process::open(pid, &why);
-    if (!p) {
-        complain(why);
-        return kExitFailure;
-    }
+    auto p = open_process(pid);
+    if (!p) return kExitFailure;
     FILE* out = fopen(file.c_str(), "we");
     if (!out) {
         complain(file + ": " + errno_words());

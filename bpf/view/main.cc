@@ -37,24 +37,24 @@ int main(int argc, char** argv) {
     int workers = -1;
 
     CLI::App* c = app.add_subcommand("ps", "List the processes under ocrun, or the coroutines of one");
-    c->add_option("PID", pid, "process id");
+    c->add_option("PID", pid, "process id")->check(CLI::PositiveNumber);
     c->callback([&] { status = ps(pid); });
 
     c = app.add_subcommand("top", "Show coroutines by what they cost, live");
-    c->add_option("PID", pid, "process id; without it all processes");
+    c->add_option("PID", pid, "process id; without it all processes")->check(CLI::PositiveNumber);
     c->add_option("-s,--sort", sort, "cpu, wait (in run queues), parked, switches or tid")->check(CLI::IsMember({"cpu", "wait", "parked", "switches", "tid"}));
-    c->add_option("-n,--rounds", rounds, "end after so many screens");
+    c->add_option("-n,--rounds", rounds, "end after so many screens")->check(CLI::PositiveNumber);
     c->add_option("-i,--interval", interval, "seconds between screens")->check(CLI::Range(0.05, 3600.0));
     c->callback([&] { status = top(pid, sort, rounds, interval); });
 
     c = app.add_subcommand("stacks", "Print the call chain of every coroutine, identical ones folded");
-    c->add_option("PID", pid, "process id")->required();
+    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
     c->callback([&] { status = stacks(pid); });
 
     auto target = [&](CLI::App* view) {
-        view->add_option("PID", pid, "process id; or -- COMMAND ARGS...");
-        view->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends");
-        view->add_option("-w,--workers", workers, "for a COMMAND: as ocrun's option");
+        view->add_option("PID", pid, "process id; or -- COMMAND ARGS...")->check(CLI::PositiveNumber);
+        view->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
+        view->add_option("-w,--workers", workers, "for a COMMAND: as ocrun's option")->check(CLI::Range(0, 1024));
         view->add_option("-c,--config", config, "for a COMMAND: as ocrun's option");
     };
     auto options = [&] {
@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     };
     auto wrong_target = [&] {
         if ((pid != 0) == command.empty()) return false;
-        complain("either a PID or -- COMMAND is needed");
+        complain(std::string(argv[1]) + ": either a PID or -- COMMAND is needed (see ocrun " + argv[1] + " --help)");
         status = kExitFailure;
         return true;
     };
@@ -85,27 +85,27 @@ int main(int argc, char** argv) {
     });
 
     c = app.add_subcommand("flame", "Draw where coroutines compute and where they wait");
-    c->add_option("PID", pid, "process id")->required();
-    c->add_option("-t,--seconds", flame_seconds, "how long (default 5)");
+    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
+    c->add_option("-t,--seconds", flame_seconds, "how long (default 5)")->check(CLI::PositiveNumber);
     c->add_option("-o,--output", file, "the SVG file (default flame.svg)");
     c->add_flag("--folded", folded, "no picture: a line for each stack with its microseconds, for other tools");
     c->callback([&] { status = flame(pid, flame_seconds, !file.empty() ? file : folded ? "flame.folded" : "flame.svg", folded); });
 
     c = app.add_subcommand("watch", "Tell of stalls and deadlocks as they happen");
-    c->add_option("PID", pid, "process id")->required();
+    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
     c->add_option("-s,--stall-ms", stall_ms, "a coroutine that holds a worker for longer while others wait (default 100)")->check(CLI::Range(1.0, 1e6));
-    c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends");
+    c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
     c->callback([&] { status = watch(pid, stall_ms, seconds); });
 
     AgentOptions agent;
     bool probe = false;
     c = app.add_subcommand("bpf", "Load the BPF programs for a process: maps under /sys/fs/bpf/ocrun/PID for bpftool, help for the scheduler");
-    c->add_option("PID", pid, "process id");
+    c->add_option("PID", pid, "process id")->check(CLI::PositiveNumber);
     c->add_flag("--probe", probe, "only tell whether BPF works here: `ok` or the reason");
     c->add_flag("--print", agent.print, "each switch into the kernel's trace buffer, for bpftool prog tracelog");
     c->add_flag("--no-assist", agent.no_assist, "observe only: send no signals to the runtime");
     c->add_flag("--tree", agent.tree, "the process's children too");
-    c->add_option("-t,--seconds", agent.seconds, "how long; default: until interrupted or the process ends");
+    c->add_option("-t,--seconds", agent.seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
     c->add_flag("--background", agent.background)->group("");
     c->add_option("--ready-fd", agent.ready_fd)->group("");
     c->callback([&] {
@@ -116,7 +116,10 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : kExitFailure;
+        if (e.get_exit_code() == 0) return app.exit(e);
+        const std::string name = argc > 1 ? argv[1] : "";
+        complain(name + ": " + e.what() + " (see ocrun " + name + " --help)");
+        return kExitFailure;
     }
     return status;
 }

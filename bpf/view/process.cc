@@ -82,6 +82,13 @@ const char* state_name(State state) {
     return "?";
 }
 
+std::unique_ptr<Process> open_process(int pid) {
+    std::string why;
+    auto p = Process::open(pid, &why);
+    if (!p) complain(why);
+    return p;
+}
+
 unsigned long long process_start_time(int pid) {
     std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
     size_t at = stat.rfind(')');

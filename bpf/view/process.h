@@ -86,6 +86,9 @@ private:
     mutable std::map<uint64_t, std::string> texts_;
 };
 
+// Process::open; when there is none a line says why.
+std::unique_ptr<Process> open_process(int pid);
+
 // Field 22 of /proc/PID/stat, 0 when the process is gone.
 unsigned long long process_start_time(int pid);
 // State letter of a kernel thread, '?' when it is gone.

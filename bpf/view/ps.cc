@@ -34,12 +34,8 @@ int processes() {
 
 int ps(int pid) {
     if (!pid) return processes();
-    std::string why;
-    auto p = Process::open(pid, &why);
-    if (!p) {
-        complain(why);
-        return kExitFailure;
-    }
+    auto p = open_process(pid);
+    if (!p) return kExitFailure;
     TscClock clock;
     std::vector<Coroutine> coroutines;
     std::vector<Worker> workers;

@@ -152,8 +152,6 @@ void Session::follow_exec() {
     }
 }
 
-std::string Session::launch_option() const { return "--record=" + std::to_string(level_) + ":" + directory_; }
-
 void Session::renew() {
     __atomic_store_n(&session_->until_tsc, tsc_now() + uint64_t(kLeaseSeconds * double(ticks_per_second())), __ATOMIC_RELAXED);
 }
@@ -282,7 +280,8 @@ bool EndOf::within_ms(double ms) {
     return ppoll(&p, 1, &t, nullptr) == 1 && fd_ >= 0;
 }
 
-int start_under_ocrun(const std::vector<std::string>& options, const std::vector<std::string>& command) {
+int Session::launch(std::vector<std::string> options, const std::vector<std::string>& command) const {
+    options.push_back("--record=" + std::to_string(level_) + ":" + directory_);
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
     if (n <= 0) return -1;

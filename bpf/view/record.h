@@ -34,8 +34,8 @@ private:
     bool tell(Process& process, oc_control& control);
 
 public:
-    // Option of ocrun under which a new process tree records from its start.
-    std::string launch_option() const;
+    // Starts the command under the ocrun beside this program, recorded from its start: its pid, or -1.
+    int launch(std::vector<std::string> options, const std::vector<std::string>& command) const;
 
     // A process that was attached to and has executed another program since records again. Some ten times a second is enough.
     void follow_exec();
@@ -90,7 +90,5 @@ public:
 private:
     int fd_;
 };
-// Starts `ocrun option -- command`, the ocrun beside this program; its pid or -1 with a line.
-int start_under_ocrun(const std::vector<std::string>& options, const std::vector<std::string>& command);
 
 }  // namespace ocrun::view

@@ -11,12 +11,9 @@ namespace ocrun::view {
 
 int stacks(int pid) {
     std::string why;
-    auto p = Process::open(pid, &why);
+    auto p = open_process(pid);
     // The program's ELF and DWARF are hostile input: no more rights than its user has.
-    if (!p || !become_user_of(*p)) {
-        if (!p) complain(why);
-        return kExitFailure;
-    }
+    if (!p || !become_user_of(*p)) return kExitFailure;
     auto unwinder = Unwinder::open(*p, &why);
     std::vector<Coroutine> coroutines;
     std::vector<Worker> workers;

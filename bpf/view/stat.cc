@@ -70,22 +70,13 @@ void print(FILE* out, const Session& session, TscClock& clock) {
 
 int stat(int pid, const std::vector<std::string>& options, const std::vector<std::string>& command, double seconds) {
     TscClock clock;
-    std::string why;
     std::unique_ptr<Process> p;
-    if (pid && !(p = Process::open(pid, &why))) {
-        complain(why);
-        return kExitFailure;
-    }
+    if (pid && !(p = open_process(pid))) return kExitFailure;
     auto session = Session::make(OC_LEVEL_TIMES | OC_LEVEL_CALLS, 0, p ? p->uid() : geteuid());
     if (!session || (p && !session->attach(*p))) return kExitFailure;
     catch_stop();
     int child = 0, status = 0;
-    if (!p) {
-        auto all = options;
-        all.push_back(session->launch_option());
-        child = start_under_ocrun(all, command);
-        if (child < 0) return kExitFailure;
-    }
+    if (!p && (child = session->launch(options, command)) < 0) return kExitFailure;
     EndOf process_end(p ? p->pid() : child);
     double end = clock.moment_ns(tsc_now()) + seconds * 1e9;
     bool ended = false;
@@ -102,7 +93,8 @@ int stat(int pid, const std::vector<std::string>& options, const std::vector<std
     }
     std::vector<Event> none;
     session->collect(&none, 0);
-    print(child ? stderr : stdout, *session, clock);
+    // A command that could not be started has said why, and nothing is there to be counted.
+    if (p || !session->records().empty()) print(child ? stderr : stdout, *session, clock);
     if (!child) return 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

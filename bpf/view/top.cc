@@ -81,14 +81,10 @@ std::string percent(double part) {
 int top(int pid, const std::string& sort, int rounds, double seconds) {
     char key = sort.empty() ? 'c' : sort == "queue" ? 'w' : sort[0];
     std::vector<std::unique_ptr<Process>> processes;
-    std::string why;
     unsigned unreadable = 0;
     if (pid) {
-        auto p = Process::open(pid, &why);
-        if (!p) {
-            complain(why);
-            return kExitFailure;
-        }
+        auto p = open_process(pid);
+        if (!p) return kExitFailure;
         processes.push_back(std::move(p));
     }
     catch_stop();

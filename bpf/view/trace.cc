@@ -257,12 +257,8 @@ private:
 int trace(int pid, const std::vector<std::string>& options, const std::vector<std::string>& command, double seconds, const std::string& file,
           size_t most) {
     TscClock clock;
-    std::string why;
     std::unique_ptr<Process> p;
-    if (pid && !(p = Process::open(pid, &why))) {
-        complain(why);
-        return kExitFailure;
-    }
+    if (pid && !(p = open_process(pid))) return kExitFailure;
     FILE* out = fopen(file.c_str(), "we");
     if (!out) {
         complain(file + ": " + errno_words());
@@ -277,12 +273,7 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
     }
     catch_stop();
     int child = 0, status = 0;
-    if (!p) {
-        auto all = options;
-        all.push_back(session->launch_option());
-        child = start_under_ocrun(all, command);
-        if (child < 0) return kExitFailure;
-    }
+    if (!p && (child = session->launch(options, command)) < 0) return kExitFailure;
     std::vector<Event> events;
     std::vector<Coroutine> at_first;
     std::vector<Worker> workers;

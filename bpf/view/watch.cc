@@ -31,11 +31,8 @@ bool stuck(const Coroutine& c) { return c.state == State::parked && c.waits_for 
 
 int watch(int pid, double stall_ms, double seconds) {
     std::string why;
-    auto p = Process::open(pid, &why);
-    if (!p || !become_user_of(*p)) {
-        if (!p) complain(why);
-        return kExitFailure;
-    }
+    auto p = open_process(pid);
+    if (!p || !become_user_of(*p)) return kExitFailure;
     auto unwinder = Unwinder::open(*p, &why);
     if (!unwinder) {
         complain(why);

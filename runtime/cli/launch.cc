@@ -52,7 +52,8 @@ bool traps_more(const Policy& inner, const Policy& outer) {
 std::string load_policy(const ProcessStart& start, const LaunchOptions& options, Policy* out) {
     std::string file = options.policy_file;
     const char* from_environment = start.secure ? nullptr : getenv("OCRUN_CONFIG");
-    if (file.empty() && from_environment && *from_environment) file = from_environment;
+    const bool named = !file.empty();
+    if (!named && from_environment && *from_environment) file = from_environment;
     *out = default_policy();
     if (!file.empty()) {
         ParsedPolicy parsed = parse_policy_file(file.c_str());
@@ -61,7 +62,7 @@ std::string load_policy(const ProcessStart& start, const LaunchOptions& options,
             // One clear line here; `ocrun check` lists them all.
             std::string first = text.substr(0, text.find('\n'));
             if (mistakes->size() > 1) first += " (and " + std::to_string(mistakes->size() - 1) + " more: ocrun check " + file + ")";
-            return first;
+            return named ? first : "$OCRUN_CONFIG: " + first;
         }
         *out = std::get<Policy>(parsed);
     }

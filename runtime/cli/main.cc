@@ -51,12 +51,15 @@ int run_command(int argc, char** argv) {
     check->add_flag("--explain", explain_calls, "print what happens to each system call, and why");
     check->callback([&] { status = check_policy(file, explain_calls); });
     CLI::App* dump = app.add_subcommand("dump", "Print every coroutine (guest thread) of a process that runs under ocrun");
-    dump->add_option("PID", pid, "process id")->required();
+    dump->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
     dump->callback([&] { status = dump_process(pid); });
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : kExitOwnFailure;
+        if (e.get_exit_code() == 0) return app.exit(e);
+        const std::string name = argv[1];
+        complain(name + ": " + e.what() + " (see ocrun " + name + " --help)");
+        return kExitOwnFailure;
     }
     return status;
 }
@@ -71,7 +74,7 @@ int run_program(const ProcessStart& start) {
     LaunchOptions options;
     options.first_arg = program_index(start.argc, start.argv);
     CLI::App app{"Runs an unmodified Linux x86-64 program with its threads as coroutines of a user-space scheduler.\n"
-                 "Commands: check, dump, ps, top, stacks, trace, stat, flame, watch (ocrun COMMAND --help). A program that bears a command's name: ocrun -- NAME.",
+                 "Commands: check, dump, ps, top, stacks, stat, trace, flame, watch, bpf (ocrun COMMAND --help). A program that bears a command's name: ocrun -- NAME.",
                  "ocrun"};
     app.formatter(std::make_shared<LaunchHelp>());
     app.set_version_flag("--version", "ocrun " OCRUN_VERSION);

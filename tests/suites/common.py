@@ -52,6 +52,15 @@ class Suite:
     def wanted(self, title):
         return not self.options.names or any(n in title for n in self.options.names)
 
+    def needs(self, title, *programs):
+        """may this test run? Says so when a program is missing."""
+        if not self.wanted(title):
+            return False
+        missing = [p for p in programs if not shutil.which(p)]
+        if missing:
+            self.skip(title, f"no {', '.join(missing)}")
+        return not missing
+
     def modes(self):
         """[(name, command prefix)] to run everything in"""
         return [("native", [])] + ([] if self.options.native else self.configs)

@@ -2,7 +2,7 @@
 # servers.py - real servers and real runtimes under load, natively and under ocrun: no failed request, the same answers.
 """Python's threading server, Go, the JVM, node, redis with I/O threads, memcached, nginx, multiprocessing, Rust. A load lasts 4
 seconds, with --long 30."""
-import os, pwd, re, shutil, socket, subprocess, threading
+import os, pwd, re, socket, subprocess, threading
 from pathlib import Path
 
 from common import Server, Suite, free_port, status_field, wait_for_port
@@ -10,16 +10,6 @@ from common import Server, Suite, free_port, status_field, wait_for_port
 suite = Suite("servers and language runtimes under load, natively and under ocrun")
 SECONDS = suite.seconds(4, 30)
 PYTHON = "/usr/bin/python3"
-
-
-def needs(title, *programs):
-    """may this test run? Says so when not."""
-    if not suite.wanted(title):
-        return False
-    missing = [p for p in programs if not shutil.which(p)]
-    if missing:
-        suite.skip(title, f"no {', '.join(missing)}")
-    return not missing
 
 
 def load(title, mode, server, port, connections):
@@ -66,11 +56,11 @@ def go_program(name):
 def java():
     title = "java: 500 connections with garbage"
     classes = f"{suite.directory}/classes"
-    if needs("java -version", "java"):
+    if suite.needs("java -version", "java"):
         suite.compare("java -version", ["java", "-version"], timeout=120)
-    if needs("javac", "javac"):
+    if suite.needs("javac", "javac"):
         suite.compare("javac", f"javac -nowarn -d . {source('Echo.java')} && ls | sort", timeout=240)
-    if not needs(title, "java", "javac") or not suite.built(["javac", "-nowarn", "-d", classes, source("Echo.java")]):
+    if not suite.needs(title, "java", "javac") or not suite.built(["javac", "-nowarn", "-d", classes, source("Echo.java")]):
         return
     for collector in ("-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"):
         for mode, prefix in suite.modes():
@@ -206,29 +196,29 @@ def nginx():
             server.stop()
 
 
-if needs("python ThreadingHTTPServer", "wrk"):
+if suite.needs("python ThreadingHTTPServer", "wrk"):
     http("python ThreadingHTTPServer", [PYTHON, source("http_server.py")], 200)
-if needs("go net/http", "go", "wrk") and (program := go_program("http_server")):
+if suite.needs("go net/http", "go", "wrk") and (program := go_program("http_server")):
     http("go net/http", [program], 500)
-if needs("go: 10,000 goroutines", "go") and (program := go_program("goroutines")):
+if suite.needs("go: 10,000 goroutines", "go") and (program := go_program("goroutines")):
     suite.compare("go: 10,000 goroutines", [program], timeout=240, expect=b"killed true notified true")
 if suite.wanted("java"):
     java()
-if needs("node http", "node", "wrk"):
+if suite.needs("node http", "node", "wrk"):
     http("node http", ["node", source("http_server.js")], 100)
-if needs("npm --version", "npm"):
+if suite.needs("npm --version", "npm"):
     suite.compare("npm --version", ["npm", "--version"], timeout=120)
-if needs("redis", "redis-server", "redis-benchmark"):
+if suite.needs("redis", "redis-server", "redis-benchmark"):
     redis()
-if needs("memcached", "memcached"):
+if suite.needs("memcached", "memcached"):
     memcached()
-if needs("nginx", "nginx", "wrk"):
+if suite.needs("nginx", "nginx", "wrk"):
     nginx()
 if suite.wanted("python pools"):
     suite.compare("python pools", [PYTHON, source("pools.py")], timeout=240)
 RUST = {"RUSTUP_HOME": os.path.expanduser("~/.rustup"), "CARGO_HOME": os.path.expanduser("~/.cargo"),
         "PATH": os.path.expanduser("~/.cargo/bin") + ":/usr/local/bin:/usr/bin:/bin"}
-if needs("rust", "cargo", "rustc"):
+if suite.needs("rust", "cargo", "rustc"):
     suite.compare("rust: cargo --version", ["cargo", "--version"], env=RUST)
     suite.compare("rust: build and run", f"rustc -O -C codegen-units=8 -o threads {source('threads.rs')} && ./threads", timeout=300, env=RUST)
 suite.end()

@@ -9,15 +9,6 @@ import harness
 suite = Suite("real programs of a Linux system, natively and under ocrun")
 
 
-def need(title, *programs):
-    if not suite.wanted(title):
-        return False
-    missing = [p for p in programs if not shutil.which(p)]
-    if missing:
-        suite.skip(title, f"no {', '.join(missing)}")
-    return not missing
-
-
 # ---- listing, pipelines, archives --------------------------------------------------------------------------------------
 SHELL = r"""set -u; f() { local x=$1; echo "f $x"; }; f 1
 trap 'echo got USR1' USR1; kill -USR1 $$; trap 'echo exit trap' EXIT
@@ -53,7 +44,7 @@ suite.compare("dd, cmp, split, sort of a big file",
 GIT = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "A", "GIT_CONFIG_NOSYSTEM": "1",
        "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": "2024-01-01T00:00:00Z",
        "GIT_COMMITTER_DATE": "2024-01-01T00:00:00Z", "GIT_PAGER": "cat"}
-if need("git clone and fsck", "git"):
+if suite.needs("git clone and fsck", "git"):
     suite.compare("git clone and fsck",
                   "git init -q -b main src && cd src && for i in $(seq 30); do seq $i $((i * 50)) > file$i; git add . && "
                   "git commit -q -m \"commit $i\"; done && git branch other HEAD~5 && git gc -q && cd .. && "
@@ -77,7 +68,7 @@ int main() {
     std::cout << std::regex_replace(std::string("x" + std::to_string(total)), std::regex("x"), "total ") << "\n";
 }
 """
-if need("g++ of a C++ file", "g++"):
+if suite.needs("g++ of a C++ file", "g++"):
     suite.compare("g++ of a C++ file", "g++ -std=c++20 -O2 -pthread a.cc -o a && ./a && g++ -c -Wall bad.cc; echo $?",
                   prepare=lambda d: ((d / "a.cc").write_text(CXX), (d / "bad.cc").write_text("int f() { return x; }\n")),
                   timeout=180, expect=b"total 3")
@@ -95,7 +86,7 @@ def project(d):
     (d / "main.c").write_text(f'#include <stdio.h>\n#include "all.h"\nint main(void) {{ printf("%d\\n", {calls}); }}\n')
 
 
-if need("make -j4 of a project of 50 files", "make", "gcc"):
+if suite.needs("make -j4 of a project of 50 files", "make", "gcc"):
     suite.compare("make -j4 of a project of 50 files",
                   "make -s -j4 && ./program && sleep 1 && touch f7.c && make -j4 -n | wc -l && make -s -j4 && make -q; echo $?",
                   prepare=project, timeout=300, expect=b"linked")
@@ -106,14 +97,14 @@ pipe(my $r, my $w); my $p = fork; if (!$p) { print $w "from child\n"; exit 7 } c
 print $? >> 8, "\n"; local $SIG{ALRM} = sub { die "alarm\n" }; eval { alarm 1; sleep 10 }; print $@; print `echo backticks`;
 open my $f, "-|", "seq 3"; print while <$f>; $SIG{USR1} = sub { print "usr1\n" }; kill USR1 => $$;
 printf "%.6f\n", atan2(1,1)*4;"""
-if need("perl", "perl"):
+if suite.needs("perl", "perl"):
     suite.compare("perl", ["perl", "-e", PERL], expect=b"usr1")
-if need("awk", "awk"):
+if suite.needs("awk", "awk"):
     suite.compare("awk", ["awk", 'BEGIN { while (("seq 1000" | getline x) > 0) s += x; print s; "date -u -d @0 +%Y" | getline y; '
                           'print y; for (i = 0; i < 200000; i++) a[i % 1000] += i; print a[7]; system("exit 3"); '
                           'print "done" | "cat 1>&2" }'], expect=b"500500")
 
-if need("curl from a loopback server", "curl"):
+if suite.needs("curl from a loopback server", "curl"):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -162,14 +153,14 @@ first
 .IP 2. 4
 second
 """
-if need("man", "man"):
+if suite.needs("man", "man"):
     suite.compare("man", "man -l page.1 | cat; man -P cat -l page.1 2>/dev/null | head -3; man no-such-page-here; echo $?",
                   prepare=lambda d: (d / "page.1").write_text(PAGE), env={"MANWIDTH": "70", "MANPAGER": "cat"},
                   expect=b"DESCRIPTION")
-if need("apt-get", "apt-get"):
+if suite.needs("apt-get", "apt-get"):
     suite.compare("apt-get", "apt-get --version | head -3; apt-get install --simulate -y bash | tail -3; "
                   "apt-cache policy bash | head -3", timeout=120)
-if need("busybox-static sh", "busybox"):
+if suite.needs("busybox-static sh", "busybox"):
     suite.compare("busybox-static sh", [shutil.which("busybox"), "sh", "-c",
                   "i=0; while [ $i -lt 50 ]; do i=$((i + 1)); echo $i; done | busybox sort -rn | busybox head -3; busybox seq 5 | "
                   "busybox awk '{s += $1} END {print s}'; (busybox sleep 0.3; echo later) & echo sooner; wait; busybox ls -d /; "
@@ -191,7 +182,7 @@ int main(void) {
     printf("%d %d\n", n, WEXITSTATUS(s));
 }
 """
-if need("a program linked statically with musl", "musl-gcc"):
+if suite.needs("a program linked statically with musl", "musl-gcc"):
     suite.compare("a program linked statically with musl", "musl-gcc -static -O1 -o m m.c && ./m && ./m",
                   prepare=lambda d: (d / "m.c").write_text(MUSL), expect=b"50 9")
 suite.compare("setarch -R and env -i",
@@ -202,7 +193,7 @@ suite.compare("nice, timeout, setsid, xargs, flock, fifo",
               "echo $?; seq 30 | xargs -n 3 -P 3 sh -c 'exit 0'; echo $?; flock lock sh -c 'echo locked'; "
               "mkfifo f; (cat < f; echo read) & echo to-fifo > f; wait; stdbuf -o0 echo unbuffered",
               expect=b"124", normalise=lambda b: re.sub(rb"(line \d+:) +\d+ ", rb"\1 PID ", b))
-if need("script gives a program a terminal", "script"):
+if suite.needs("script gives a program a terminal", "script"):
     suite.compare("script gives a program a terminal",
                   ["script", "-qec", "tty >/dev/null && stty size && echo on a terminal", "/dev/null"],
                   normalise=lambda b: b.replace(b"\r", b""), expect=b"on a terminal")
@@ -323,7 +314,7 @@ def session(t):
 
 
 TITLE = "bash job control through a terminal"
-if need(TITLE, "bash"):
+if suite.needs(TITLE, "bash"):
     transcripts = {}
     for mode, prefix in suite.modes():
         t = Terminal(prefix)

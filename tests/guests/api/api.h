@@ -31,6 +31,19 @@ __attribute__((unused)) static void api_end(void) { CHECK_EQ(oc_stop(OC_FOREVER)
 __attribute__((unused)) static int load(const int* word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 __attribute__((unused)) static int add(int* word, int n) { return __atomic_add_fetch(word, n, __ATOMIC_SEQ_CST); }
 
+// a task that runs out of stack (`volatile`: no compiler turns it into a loop)
+__attribute__((unused)) static int (*volatile api_again)(int);
+__attribute__((unused)) static int api_deeper(int n) {
+    volatile char room[2000];
+    room[7] = (char)n;
+    return api_again(n + 1) + room[7];
+}
+__attribute__((unused)) static void* overflows(void* argument) {
+    (void)argument;
+    api_again = api_deeper;
+    return (void*)(long)api_deeper(0);
+}
+
 // joined, its result is as said, and the handle is given back
 __attribute__((unused)) static void* finished(oc_task* task, int result) {
     void* value = (void*)-1;

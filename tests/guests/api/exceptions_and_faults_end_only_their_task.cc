@@ -8,16 +8,6 @@ static void* throws(void*) { throw std::out_of_range("far out"); }
 static void* throws_a_number(void*) { throw 7; }
 static void* reads_nothing(void*) { return (void*)(long)*(volatile int*)nullptr; }
 static void* divides(void* zero) { return (void*)(5 / *(volatile long*)zero); }
-static int (*volatile again)(int);
-static int deeper(int n) {
-    volatile char room[2000];
-    room[7] = (char)n;
-    return again(n + 1) + room[7];
-}
-static void* overflows(void*) {
-    again = deeper;
-    return (void*)(long)deeper(0);
-}
 static void* fine(void* value) { return value; }
 
 int main() {

@@ -50,16 +50,6 @@ static void* waits(void* left) {
     oc_yield();
     return nullptr;
 }
-static int (*volatile again)(int);
-static int deeper(int n) {
-    volatile char room[2000];
-    room[7] = (char)n;
-    return again(n + 1) + room[7];
-}
-static void* overflows(void*) {
-    again = deeper;
-    return (void*)(long)deeper(0);
-}
 static void* overflows_a_segment(void*) {
     oc_maybe_grow_stack(1 << 20, 0, overflows, nullptr, nullptr);
     return nullptr;

@@ -1,4 +1,4 @@
-// observed.c - a program that does what tests/suites/bpf.py looks for, and says when
+// observed.c - a program that does what tests/suites/views.py and bpf.py look for, and says when
 //
 // observed switch N    two threads hand a turn to each other: each of them is switched in exactly N times between the lines
 //                      "armed A B" (their thread ids) and "done"; a line on standard input starts it, another ends it
