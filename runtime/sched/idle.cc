@@ -74,6 +74,8 @@ void idle_sleep(KThread* t, u64 next_timer) {
     KThread* nobody = nullptr;
     if (g_poller.compare_exchange_strong(nobody, t, std::memory_order_seq_cst)) {
         g_poller_deadline.store(next_timer, std::memory_order_seq_cst);
+        // Armed before the others could see until when: they slept in the belief that this one knew.
+        if (u64 sooner = timers_next(); sooner < next_timer) next_timer = sooner;
         // What was queued before the others could see the poller.
         bool work = t->run_count.load(std::memory_order_seq_cst) || g_inject_count.load(std::memory_order_seq_cst);
         u64 wait = kNever;
