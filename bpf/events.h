@@ -23,7 +23,7 @@ typedef int32_t oc_s32;
 typedef int64_t oc_s64;
 #endif
 
-#define OC_ABI 2u
+#define OC_ABI 3u
 #define OC_BOARD_MAGIC 0x647261626e75726fULL   /* "orunbard" */
 #define OC_SESSION_MAGIC 0x6e69736e75726f6fULL
 #define OC_RECORD_MAGIC 0x6365726e75726f6fULL
@@ -121,29 +121,40 @@ struct oc_session {
     oc_u32 ring_events;  /* size of each ring, a power of two */
     oc_u32 refused;      /* added up over all processes */
     oc_u32 records;      /* files made so far: the view looks for new ones when it grew */
+    oc_u32 bell;         /* futex of the view: grown and woken by a writer with every OC_RINGS_IN_A_LAP-th part of its ring */
 };
+#define OC_RINGS_IN_A_LAP 8u
 
+/* An event is 16 bytes, because what recording costs is the cache lines it touches: `when` holds the kind, a small number `nr` and the
+ * time, `data` what the kind says. `own` events are of the coroutine that the last SWITCH or OWNER of the same ring named. */
 enum oc_event_kind {
-    OC_EV_SWITCH = 1, /* co: now runs (0: idle); a: who left (0: idle); b: enum oc_switch_why */
-    OC_EV_PARK,       /* co; a: system call, and from bit 16 on the ticks since it began; b: detail (descriptor, address) */
-    OC_EV_WAKE,       /* co: who was woken; a: who woke (0: timer, descriptor, helper); b: reason */
-    OC_EV_CREATE,     /* co: the new one; a: its parent */
-    OC_EV_EXIT,       /* co */
-    OC_EV_CALL,       /* co; a: number; b: first argument. Only where OC_EV_RETURN cannot tell when it began */
-    OC_EV_RETURN,     /* co; kind: number << 8 above it; a: result; b: enum oc_return_bits */
-    OC_EV_PREEMPT,    /* co: whose time was up */
-    OC_EV_KBLOCK,     /* co; a: number: its worker stayed in the kernel for long */
-    OC_EV_NAME,       /* co; a, b: name */
+    OC_EV_SWITCH = 1, /* data: who runs now (0: idle), above it who left (0: idle); nr: enum oc_switch_why */
+    OC_EV_PARK,       /* own; nr: system call; data: ticks since it began, above them the detail (descriptor) */
+    OC_EV_WAKE,       /* data: who was woken, above it who woke (0: timer, descriptor, helper); nr: reason */
+    OC_EV_CREATE,     /* data: the new one, above it its parent */
+    OC_EV_NAME,       /* of the one that the last CREATE named; data: 8 bytes of its name, nr 0: the first, 1: the second 8 */
+    OC_EV_EXIT,       /* own */
+    OC_EV_CALL,       /* own; nr: system call, time: when it began; data: first argument. Where RETURN or PARK cannot tell */
+    OC_EV_RETURN,     /* own; nr: system call; data: enum oc_return_bits. A call is one event, written when it returns */
+    OC_EV_PREEMPT,    /* own: its time was up */
+    OC_EV_KBLOCK,     /* data: whose worker stayed in the kernel for long; nr: system call */
+    OC_EV_OWNER,      /* data: whom own events are of from here on */
+    OC_EV_WIDE,       /* data: the detail of the next PARK, the result of the next RETURN, which has no room for it */
 };
-/* A call is one event, written when it returns. OC_EV_RETURN.b: ticks since it began in the low bits, all ones: not known (it began
- * before the recording, or an OC_EV_CALL says it); above them the first argument, signed, the least value: it does not fit. */
-enum oc_return_bits { OC_RETURN_TICKS_BITS = 40, OC_RETURN_ARGUMENT_BITS = 24 };
+enum oc_event_bits {
+    OC_WHEN_BITS = 48, /* ticks since start_tsc of the record, modulo 2^48: more than half a day */
+    OC_KIND_BITS = 4,
+    OC_NR_BITS = 12,   /* all ones: no system call */
+};
+/* RETURN.data, from the low end: ticks since the call began, all ones: not known (it began before the recording, or a CALL says it);
+ * result and first argument, signed, the least value: not here (WIDE has it; the argument is left out). */
+enum oc_return_bits { OC_RETURN_TICKS_BITS = 28, OC_RETURN_RESULT_BITS = 20, OC_RETURN_ARGUMENT_BITS = 16 };
+/* PARK.data: 32 bits each; ticks all ones: as above; detail all ones: WIDE has it. */
 enum oc_switch_why { OC_WHY_PARKED, OC_WHY_YIELDED, OC_WHY_ENDED, OC_WHY_STARTED };
 
 struct oc_event {
-    oc_u64 tsc;
-    oc_u32 kind, co; /* kind: enum oc_event_kind in its lowest byte */
-    oc_u64 a, b;
+    oc_u64 when; /* time, kind, nr: from the low end */
+    oc_u64 data;
 };
 
 #define OC_CALLS 512
@@ -159,6 +170,7 @@ struct oc_record {
     oc_u32 abi, pid, tid, ring_events;
     oc_u64 start_tsc;
     oc_u64 head;
+    oc_u32 owner, reserved;   /* the writer's own: of whom the reader thinks that own events are */
     oc_u64 switches;
     char name[OC_NAME_BYTES]; /* the program */
     oc_u64 on_cpu[OC_BUCKETS], queued[OC_BUCKETS], parked[OC_BUCKETS];

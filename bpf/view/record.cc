@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,12 +38,25 @@ uint64_t ticks_per_second() {
 
 volatile bool g_stop;
 
+namespace {
+oc_u32* g_bell;  // of the session there is: a signal between the look and the sleep is not missed
+void ring_bell() {
+    if (oc_u32* bell = __atomic_load_n(&g_bell, __ATOMIC_RELAXED)) __atomic_add_fetch(bell, 1, __ATOMIC_RELAXED);
+}
+}  // namespace
+
 void catch_stop() {
     struct sigaction act {};
-    act.sa_handler = [](int) { g_stop = true; };
+    act.sa_handler = [](int) {
+        g_stop = true;
+        ring_bell();
+    };
     sigaction(SIGINT, &act, nullptr);
     sigaction(SIGTERM, &act, nullptr);
     sigaction(SIGHUP, &act, nullptr);
+    act.sa_handler = [](int) { ring_bell(); };
+    sigaction(SIGCHLD, &act, nullptr);
+    signal(SIGXFSZ, SIG_IGN);  // a limit on files: what cannot be kept is counted
 }
 
 std::unique_ptr<Session> Session::make(uint32_t level, uint32_t ring_events, uid_t owner) {
@@ -77,11 +92,13 @@ std::unique_ptr<Session> Session::make(uint32_t level, uint32_t ring_events, uid
     s->session_->level = level;
     s->session_->ring_events = ring_events;
     s->session_->magic = OC_SESSION_MAGIC;
+    __atomic_store_n(&g_bell, &s->session_->bell, __ATOMIC_RELAXED);
     s->renew();
     return s;
 }
 
 Session::~Session() {
+    __atomic_store_n(&g_bell, nullptr, __ATOMIC_RELAXED);
     if (session_) {
         __atomic_store_n(&session_->until_tsc, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&session_->level, 0, __ATOMIC_RELAXED);
@@ -94,7 +111,7 @@ Session::~Session() {
         level &= OC_LEVEL_MIRROR;
         p->write(controls_[i], &level, sizeof level);
     }
-    for (Record& r : records_) munmap((void*)r.shared, r.bytes);
+    for (Record& r : records_) munmap((void*)r.shared, OC_RING_OFFSET);
     if (session_) munmap(session_, kSessionBytes);
     if (directory_.empty()) return;
     if (DIR* d = opendir(directory_.c_str())) {
@@ -143,11 +160,14 @@ bool Session::tell(Process& process, oc_control& control) {
 }
 
 void Session::follow_exec() {
-    for (auto& [pid, start] : attached_) {
+    for (size_t i = 0; i < attached_.size(); i++) {
+        auto [pid, start] = attached_[i];
+        // A new image knows of no directory. All images have it at the same address: one short read tells.
+        oc_control control;
+        iovec here{&control, sizeof control}, there{(void*)controls_[i], sizeof control};
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != ssize_t(sizeof control) || control.directory[0]) continue;
         std::string why;
         auto p = Process::open(pid, &why);
-        oc_control control;
-        // A new image knows of no directory.
         if (p && p->start_time() == start && p->read((uint64_t)p->board().control, &control, sizeof control) && !control.directory[0]) tell(*p, control);
     }
 }
@@ -167,7 +187,7 @@ void Session::find_files() {
         struct stat st;
         if (fd < 0) continue;
         if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= OC_RING_OFFSET) {
-            void* m = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_SHARED, fd, 0);
+            void* m = mmap(nullptr, OC_RING_OFFSET, PROT_READ, MAP_SHARED, fd, 0);
             if (m != MAP_FAILED) {
                 auto* r = (const oc_record*)m;
                 uint32_t ring = r->ring_events;
@@ -176,10 +196,10 @@ void Session::find_files() {
                 if (whole) {
                     char program[OC_NAME_BYTES + 1] = {};
                     memcpy(program, r->name, OC_NAME_BYTES);
-                    records_.push_back({r, size_t(st.st_size), r->pid, r->tid, ring, r->start_tsc, 0, safe_text(program)});
+                    records_.push_back({r, name, r->pid, r->tid, ring, r->start_tsc, 0, safe_text(program)});
                     seen_.insert(std::upper_bound(seen_.begin(), seen_.end(), name), name);
                 } else {
-                    munmap(m, size_t(st.st_size));
+                    munmap(m, OC_RING_OFFSET);
                 }
             }
         }
@@ -188,44 +208,62 @@ void Session::find_files() {
     closedir(d);
 }
 
-double Session::collect(std::vector<Event>* events, size_t room) {
+void Session::wait_ms(unsigned ms) {
+    timespec t{time_t(ms / 1000), long(ms % 1000) * 1000000};
+    if (__atomic_load_n(&session_->bell, __ATOMIC_ACQUIRE) == bell_heard_) syscall(SYS_futex, &session_->bell, FUTEX_WAIT, bell_heard_, &t, nullptr, 0);
+    bell_heard_ = __atomic_load_n(&session_->bell, __ATOMIC_ACQUIRE);
+}
+
+// By reads, not through a mapping: each page of one would cost a fault, and the file is another's to shorten. How many were copied.
+size_t Session::copy_ring(const Record& r, uint64_t from, size_t count, Store* store) {
+    constexpr size_t kAtOnce = 4096;  // 64 KiB, which the cache holds
+    int fd = open((directory_ + "/" + r.file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return 0;
+    buffer_.resize(kAtOnce);
+    size_t done = 0;
+    while (done < count) {
+        size_t at = (from + done) & (r.ring_events - 1), n = std::min({count - done, r.ring_events - at, kAtOnce});
+        if (pread(fd, buffer_.data(), n * sizeof(oc_event), off_t(OC_RING_OFFSET + at * sizeof(oc_event))) != ssize_t(n * sizeof(oc_event))) break;
+        if (!store->append(buffer_.data(), n)) break;
+        done += n;
+    }
+    close(fd);
+    return done;
+}
+
+void Session::collect(Store* store) {
     uint32_t made = __atomic_load_n(&session_->records, __ATOMIC_ACQUIRE);
     if (made != records_known_) {
         records_known_ = made;
         find_files();
     }
-    double fullest = 0;
-    std::vector<Event> fresh;
+    if (!store) return;
+    std::vector<uint64_t>& heads = heads_;
+    heads.resize(records_.size());
+    size_t fresh = 0;
+    for (size_t i = 0; i < records_.size(); i++) {
+        Record& r = records_[i];
+        heads[i] = r.ring_events ? std::max(r.tail, __atomic_load_n(&r.shared->head, __ATOMIC_ACQUIRE)) : r.tail;
+        if (heads[i] - r.tail > r.ring_events) {
+            dropped_ += heads[i] - r.tail - r.ring_events;
+            r.tail = heads[i] - r.ring_events;
+        }
+        fresh += heads[i] - r.tail;
+    }
+    if (fresh > store->free()) return keep_the_first(store, heads);
     for (uint32_t i = 0; i < records_.size(); i++) {
         Record& r = records_[i];
-        if (!r.ring_events) continue;
-        auto* ring = (const oc_event*)((const char*)r.shared + OC_RING_OFFSET);
-        uint64_t head = __atomic_load_n(&r.shared->head, __ATOMIC_ACQUIRE);
-        fullest = std::max(fullest, double(head - r.tail) / r.ring_events);
-        if (head - r.tail > r.ring_events) {
-            dropped_ += head - r.tail - r.ring_events;
-            r.tail = head - r.ring_events;
-        }
-        size_t first = fresh.size();
+        size_t n = heads[i] - r.tail;
+        if (!n) continue;
         uint64_t from = r.tail;
-        for (; r.tail < head; r.tail++) fresh.push_back({ring[r.tail & (r.ring_events - 1)], i});
+        r.tail = heads[i];
+        size_t first = store->count_, copied = copy_ring(r, from, n, store);
         // What the writer reached meanwhile may be half of this, half of that.
         uint64_t now = __atomic_load_n(&r.shared->head, __ATOMIC_ACQUIRE);
-        if (now >= from + r.ring_events) {
-            uint64_t torn = std::min<uint64_t>(now - from - r.ring_events + 1, fresh.size() - first);
-            fresh.erase(fresh.begin() + long(first), fresh.begin() + long(first + torn));
-            dropped_ += torn;
-        }
+        size_t torn = now >= from + r.ring_events ? std::min<uint64_t>(now - from - r.ring_events + 1, copied) : 0;
+        dropped_ += torn + n - copied;
+        store->pieces_.push_back({i, first + torn, copied - torn, from + torn, tsc_now()});
     }
-    // What is too much is what came last, whichever kernel thread it is from.
-    if (size_t space = room - std::min(room, events->size()); fresh.size() > space) {
-        std::stable_sort(fresh.begin(), fresh.end(), [](const Event& a, const Event& b) { return a.e.tsc < b.e.tsc; });
-        complete_until_ = std::min<uint64_t>(complete_until_, fresh[space].e.tsc);
-        not_kept_ += fresh.size() - space;
-        fresh.resize(space);
-    }
-    events->insert(events->end(), fresh.begin(), fresh.end());
-    return fullest;
 }
 
 uint64_t Session::refused() const { return session_->refused; }

@@ -11,15 +11,47 @@ namespace ocrun::view {
 // One kernel thread's file (struct oc_record) and how far its ring was read.
 struct Record {
     const oc_record* shared;
-    size_t bytes;
+    std::string file;
     uint32_t pid, tid, ring_events;  // as first seen: the writer may change its mind, we do not
     uint64_t start_tsc, tail;
     std::string program;
 };
 
+// What was recorded, as it was written: decoded only when nobody is recorded any more. A file in memory, because writing to it costs less
+// than touching fresh pages does.
+class Store {
+public:
+    explicit Store(size_t most);
+    ~Store();
+    Store(const Store&) = delete;
+    size_t free() const { return room_ - count_; }
+    bool append(const oc_event* events, size_t count);
+    // All of it, in memory; nothing is appended any more. Null when it cannot be had.
+    const oc_event* events() const;
+
+private:
+    friend class Session;
+    struct Piece {
+        uint32_t record;
+        size_t first, count;
+        uint64_t position;  // in its ring
+        uint64_t seen_tsc;  // no event of it is later
+    };
+    int fd_;
+    size_t room_, count_ = 0;
+    mutable const oc_event* mapped_ = nullptr;
+    std::vector<Piece> pieces_;
+};
+
+// Decoded.
 struct Event {
-    oc_event e;
+    uint64_t tsc;
     uint32_t record;  // index into Session::records()
+    uint32_t kind, nr, co;
+    int64_t a;        // SWITCH, WAKE, CREATE: the other one; RETURN: result; NAME: text
+    int64_t b;        // PARK: detail; CALL, RETURN: first argument
+    int64_t ticks;    // PARK, RETURN: since the call began, -1: not known
+    bool argument;    // RETURN: b is it
 };
 
 class Session {
@@ -41,17 +73,16 @@ public:
     void follow_exec();
     // Recording goes on for two more seconds.
     void renew();
-    // New files and new events; events beyond `room` are thrown away and counted. How full the fullest ring was: 1 and above is a
-    // loss.
-    double collect(std::vector<Event>* events, size_t room);
+    // New files and (into `store`) new events; for what there is no room is thrown away and counted.
+    void collect(Store* store = nullptr);
+    // Sleeps until a ring has filled up by an eighth, a signal comes or the time is over.
+    void wait_ms(unsigned ms);
+    // What the store holds, in the order of time, up to the moment from which on some kernel threads' events were thrown away.
+    std::vector<Event> decode(const Store& store);
     const std::vector<Record>& records() const { return records_; }
     // Overwritten before they were read, and thrown away for want of room.
     uint64_t dropped() const { return dropped_; }
     uint64_t not_kept() const { return not_kept_; }
-    // Kept, but of no use: counted with those thrown away.
-    void give_up(uint64_t events) { not_kept_ += events; }
-    // Events of all kernel threads were kept up to this time-stamp; beyond it some were thrown away.
-    uint64_t complete_until() const { return complete_until_; }
     // Kernel threads that could not record (no descriptor, a file-size limit, another root directory).
     uint64_t refused() const;
     // "dropped 0, …": every view ends with it.
@@ -60,10 +91,15 @@ public:
 private:
     Session() = default;
     void find_files();
+    size_t copy_ring(const Record& r, uint64_t from, size_t count, Store* store);
+    void keep_the_first(Store* store, const std::vector<uint64_t>& heads);
+    uint64_t moment(const Store::Piece& p, const oc_event& e) const;
+    std::vector<oc_event> buffer_;
 
     std::string directory_;
     oc_session* session_ = nullptr;
-    uint32_t level_ = 0, records_known_ = 0;
+    uint32_t level_ = 0, records_known_ = 0, bell_heard_ = 0;
+    std::vector<uint64_t> heads_;
     std::vector<Record> records_;
     std::vector<std::string> seen_;
     uint64_t dropped_ = 0, not_kept_ = 0, complete_until_ = UINT64_MAX;
@@ -76,7 +112,7 @@ void add_buckets(const Session& session, uint64_t on_cpu[OC_BUCKETS], uint64_t q
 // The upper bound in ticks of the bucket in which the given part (0 … 1) of all lies; 0 when there is nothing.
 uint64_t percentile(const uint64_t buckets[OC_BUCKETS], double part);
 std::string duration_text(double ns);
-// Set by SIGINT and SIGTERM once catch_stop() was called.
+// Set by SIGINT and SIGTERM once catch_stop() was called; these and SIGCHLD end a Session's sleep.
 extern volatile bool g_stop;
 void catch_stop();
 // The end of a process as something to wait for.

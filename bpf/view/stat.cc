@@ -83,16 +83,14 @@ int stat(int pid, const std::vector<std::string>& options, const std::vector<std
     for (;;) {
         session->renew();
         session->follow_exec();
-        std::vector<Event> none;
-        session->collect(&none, 0);
+        session->collect();
         clock.anchor();
         if (child && waitpid(child, &status, WNOHANG) == child) break;
         double left_ms = p && seconds > 0 ? (end - clock.moment_ns(tsc_now())) / 1e6 : kLookMs;
         if (p && (g_stop || ended || left_ms <= 0)) break;
         ended = process_end.within_ms(std::clamp(left_ms, 0.0, kLookMs));
     }
-    std::vector<Event> none;
-    session->collect(&none, 0);
+    session->collect();
     // A command that could not be started has said why, and nothing is there to be counted.
     if (p || !session->records().empty()) print(child ? stderr : stdout, *session, clock);
     if (!child) return 0;

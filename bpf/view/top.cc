@@ -154,8 +154,7 @@ int top(int pid, const std::string& sort, int rounds, double seconds) {
         printf("%zu worker(s), %.0f system calls/s", workers_count, per_second);
         if (session) {
             uint64_t on_cpu[OC_BUCKETS] = {}, queued[OC_BUCKETS] = {}, parked[OC_BUCKETS] = {};
-            std::vector<Event> none;
-            session->collect(&none, 0);
+            session->collect();
             add_buckets(*session, on_cpu, queued, parked);
             printf(", in queue: half < %s, 99%% < %s; %s", duration_text(clock.ns(percentile(queued, 0.5))).c_str(),
                    duration_text(clock.ns(percentile(queued, 0.99))).c_str(), session->losses().c_str());

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,20 +21,8 @@ namespace {
 // Coroutine tracks of process P are shown as a process of this number more: the first worker and coroutine 1 share their id.
 constexpr uint64_t kCoroutineTracks = 1u << 24;
 
-// How long the recorder sleeps between its looks, and how full a ring may be then.
-constexpr double kFirstNapMs = 2, kShortestNapMs = 0.5, kLongestNapMs = 5, kFullEnough = 0.25, kAnchorMs = 100;
-
-// Address space for all of it, in large pages: growing step by step would cost the recorded program more than recording does.
-void roomy(std::vector<Event>* events, size_t most) {
-    try {
-        events->reserve(most);
-    } catch (const std::bad_alloc&) {
-        return;  // a limit on address space: it grows as it goes
-    }
-    constexpr uintptr_t kPage = 4096;
-    uintptr_t begin = ((uintptr_t)events->data() + kPage - 1) & ~(kPage - 1), end = (uintptr_t)(events->data() + most) & ~(kPage - 1);
-    if (end > begin) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
-}
+// A ring that fills up calls the recorder; else it looks after its clock and its lease, and for an exec, so often.
+constexpr unsigned kNapMs = 100;
 
 std::string json_text(const std::string& text) {
     std::string out = "\"";
@@ -57,14 +44,10 @@ public:
             seeded_tsc_ = tsc;
         }
     }
-    void write(std::vector<Event>& events) {
-        std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.e.tsc < b.e.tsc; });
-        // Where one kernel thread's events end the others' would tell half a story.
-        auto cut = std::partition_point(events.begin(), events.end(), [&](const Event& x) { return x.e.tsc < session_.complete_until(); });
-        session_.give_up(size_t(events.end() - cut));
-        events.erase(cut, events.end());
-        uint64_t first = events.empty() ? 0 : events.front().e.tsc;
-        for (const Event& event : events) first = std::min(first, began(event.e));
+    void write(const std::vector<Event>& events) {
+        uint64_t first = events.empty() ? 0 : events.front().tsc;
+        for (const Event& e : events)
+            if (e.ticks >= 0) first = std::min(first, e.tsc - uint64_t(e.ticks));
         origin_ = clock_.moment_ns(first);
         fprintf(out_, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n");
         for (const Record& r : session_.records()) {
@@ -81,7 +64,7 @@ public:
         for (const Event& event : events) one(event);
         // What was going on at the end goes on to the end.
         if (!events.empty()) {
-            double end = at(events.back().e.tsc);
+            double end = at(events.back().tsc);
             for (auto& [worker, run] : runs_) finish_run(worker, run, end);
             for (auto& [key, call] : calls_) finish_call(key, call, end, "still going on");
         }
@@ -107,12 +90,6 @@ private:
         uint64_t detail;
     };
 
-    // The earliest moment that an event tells of.
-    static uint64_t began(const oc_event& e) {
-        constexpr uint64_t kUnknown = (1ull << OC_RETURN_TICKS_BITS) - 1;
-        uint64_t ticks = (e.kind & 0xff) == OC_EV_RETURN && (e.b & kUnknown) != kUnknown ? e.b & kUnknown : (e.kind & 0xff) == OC_EV_PARK ? e.a >> 16 : 0;
-        return ticks < e.tsc ? e.tsc - ticks : e.tsc;
-    }
     static std::string argument(int64_t a) { return std::to_string(a); }
     double at(uint64_t tsc) { return (clock_.moment_ns(tsc) - origin_) / 1e3; }  // microseconds
     void begin_line() {
@@ -162,13 +139,12 @@ private:
               (call.argument.empty() ? "" : "\"first argument\":" + call.argument + ",") + "\"result\":" + json_text(result));
     }
 
-    void one(const Event& event) {
-        const oc_event& e = event.e;
-        const Record& r = session_.records()[event.record];
+    void one(const Event& e) {
+        const Record& r = session_.records()[e.record];
         double now = at(e.tsc);
         Key key{r.pid, e.co}, worker{r.pid, r.tid};
         if (e.co) coroutine_track(r.pid, e.co);
-        switch (e.kind & 0xff) {
+        switch (e.kind) {
             case OC_EV_SWITCH: {
                 Run& run = runs_[worker];
                 finish_run(worker, run, now);
@@ -188,33 +164,27 @@ private:
                 break;
             }
             case OC_EV_PARK:
-                if (uint32_t nr = e.a & 0xffff; nr != (OC_NO_CALL & 0xffff)) {
-                    Call& call = calls_.insert({key, {nr, "", at(e.tsc - (e.a >> 16)), -1, 0}}).first->second;
+                if (e.nr != OC_NO_CALL) {
+                    Call& call = calls_.insert({key, {e.nr, "", at(e.tsc - uint64_t(std::max<int64_t>(e.ticks, 0))), -1, 0}}).first->second;
                     call.parked = now;
-                    call.detail = e.b;
+                    call.detail = uint64_t(e.b);
                 }
                 break;
             case OC_EV_WAKE: arrows_[key] = {r.pid, r.tid, now}; break;
             case OC_EV_CALL:
-                calls_[key] = {e.a, argument(int64_t(e.b)), now, -1, 0};
+                calls_[key] = {e.nr, argument(e.b), now, -1, 0};
                 break;
-            case OC_EV_RETURN:
-            {
-                constexpr uint64_t kUnknown = (1ull << OC_RETURN_TICKS_BITS) - 1;
-                uint64_t ticks = e.b & kUnknown;
+            case OC_EV_RETURN: {
                 auto known = calls_.find(key);
-                Call call{e.kind >> 8, "", now, -1, 0};
+                Call call{e.nr, "", now, -1, 0};
                 if (known != calls_.end()) {
                     call = known->second;
-                    call.nr = e.kind >> 8;
+                    call.nr = e.nr;
                     calls_.erase(known);
                 }
-                if (ticks != kUnknown) {
-                    call.since = at(e.tsc - ticks);
-                    constexpr int64_t kNone = -(1 << (OC_RETURN_ARGUMENT_BITS - 1));
-                    if (int64_t a = int64_t(e.b) >> OC_RETURN_TICKS_BITS; a != kNone) call.argument = std::to_string(a);
-                }
-                finish_call(key, call, now, std::to_string(int64_t(e.a)));
+                if (e.ticks >= 0) call.since = at(e.tsc - uint64_t(e.ticks));
+                if (e.argument) call.argument = argument(e.b);
+                finish_call(key, call, now, std::to_string(e.a));
                 break;
             }
             case OC_EV_CREATE: instant(r.pid + kCoroutineTracks, e.co, "created", now); break;
@@ -227,10 +197,11 @@ private:
                 break;
             case OC_EV_PREEMPT: instant(r.pid, r.tid, "preempted", now); break;
             case OC_EV_NAME: {
-                char name[OC_NAME_BYTES + 1] = {};
-                memcpy(name, &e.a, 8);
-                memcpy(name + 8, &e.b, 8);
-                name_coroutine(r.pid, e.co, name);
+                std::string& name = names_[key];
+                if (e.nr == 0) name.clear();
+                char text[9] = {};
+                memcpy(text, &e.a, 8);
+                name_coroutine(r.pid, e.co, name += text);
                 break;
             }
             case OC_EV_KBLOCK: instant(r.pid, r.tid, "blocked in the kernel", now); break;
@@ -250,6 +221,7 @@ private:
     std::map<Key, Call> calls_;
     std::map<Key, Wake> arrows_;
     std::map<Key, bool> known_;
+    std::map<Key, std::string> names_;
 };
 
 }  // namespace
@@ -264,8 +236,8 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
         complain(file + ": " + errno_words());
         return kExitFailure;
     }
-    constexpr uint32_t kRingEvents = 1u << 16;
-    auto session = Session::make(OC_LEVEL_TIMES | OC_LEVEL_CALLS | OC_LEVEL_EVENTS, kRingEvents, p ? p->uid() : geteuid());
+    constexpr uint32_t kRingEvents = 1u << 15;
+    auto session = Session::make(OC_LEVEL_EVENTS, kRingEvents, p ? p->uid() : geteuid());
     if (!session || (p && !session->attach(*p))) {
         fclose(out);
         unlink(file.c_str());
@@ -274,31 +246,31 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
     catch_stop();
     int child = 0, status = 0;
     if (!p && (child = session->launch(options, command)) < 0) return kExitFailure;
-    std::vector<Event> events;
+    Store store(most);
     std::vector<Coroutine> at_first;
     std::vector<Worker> workers;
     uint64_t first_tsc = tsc_now();
     if (p) p->snapshot(&at_first, &workers);
-    roomy(&events, most);
+    double end = clock.moment_ns(tsc_now()) + seconds * 1e9, anchored = 0;
     EndOf process_end(p ? p->pid() : child);
-    double end = clock.moment_ns(tsc_now()) + seconds * 1e9, nap_ms = kFirstNapMs, anchored_ms = 0;
     bool ended = false;
     for (;;) {
-        session->renew();
-        double fullest = session->collect(&events, most);
-        // As seldom as the rings allow: each look takes time from the program.
-        nap_ms = fullest > kFullEnough ? std::max(nap_ms / 2, kShortestNapMs) : fullest < kFullEnough / 4 ? std::min(nap_ms * 1.5, kLongestNapMs) : nap_ms;
-        if ((anchored_ms -= nap_ms) <= 0) {
+        session->collect(&store);
+        double now = clock.moment_ns(tsc_now());
+        if (now - anchored >= kNapMs * 1e6) {
+            session->renew();
             clock.anchor();
             session->follow_exec();
-            anchored_ms = kAnchorMs;
+            ended = p && process_end.within_ms(0);
+            anchored = now;
         }
         if (child && waitpid(child, &status, WNOHANG) == child) break;
-        if (p && (g_stop || ended || (seconds > 0 && clock.moment_ns(tsc_now()) > end))) break;
-        ended = process_end.within_ms(nap_ms);
+        if (p && (g_stop || ended || (seconds > 0 && now >= end))) break;
+        session->wait_ms(p && seconds > 0 ? unsigned(std::clamp((end - now) / 1e6 + 1, 1.0, double(kNapMs))) : kNapMs);
     }
-    session->collect(&events, most);
+    session->collect(&store);
     clock.anchor();
+    std::vector<Event> events = session->decode(store);
     Writer writer(out, *session, clock);
     if (p) writer.seed(uint32_t(p->pid()), at_first, first_tsc);
     writer.write(events);

@@ -138,8 +138,8 @@ oc_record* make_record(KThread* t, oc_session* s) {
     if (t->record_refused) return nullptr;
     bool ring = s->level & OC_LEVEL_EVENTS;
     u32 events = ring ? s->ring_events : 0;
-    constexpr u32 kMostEvents = 1u << 20;
-    if ((events & (events - 1)) || events > kMostEvents) return nullptr;
+    constexpr u32 kFewestEvents = 1u << 10, kMostEvents = 1u << 20;
+    if (ring && ((events & (events - 1)) || events < kFewestEvents || events > kMostEvents)) return nullptr;
     size_t bytes = OC_RING_OFFSET + size_t(events) * sizeof(oc_event);
     // Growing a file over RLIMIT_FSIZE would raise a signal.
     rlimit limit;
@@ -196,119 +196,171 @@ inline oc_record* record(KThread* t, u64 tsc) {
     return record_anew(t, tsc);
 }
 
-void put(oc_record* r, u64 tsc, u32 kind, u32 co, u64 a, u64 b) {
-    if (!r->ring_events) return;
-    u64 head = r->head;
-    oc_event* e = (oc_event*)((u8*)r + OC_RING_OFFSET) + (head & (r->ring_events - 1));
-    e->tsc = tsc;
-    e->kind = kind;
-    e->co = co;
-    e->a = a;
-    e->b = b;
-    __atomic_store_n(&r->head, head + 1, __ATOMIC_RELEASE);
+// With every eighth of a ring the view is called; on its first lap the memory of the next eighth is had in one go.
+__attribute__((noinline, cold)) void ring_bell(oc_record* r, u64 head) {
+    constexpr u64 kFutexWake = 1;
+    u64 part = r->ring_events / OC_RINGS_IN_A_LAP;
+    if (head < r->ring_events) {
+        u64 from = (u64)r + OC_RING_OFFSET + head * sizeof(oc_event);
+        sys(__NR_madvise, from & ~(kPageBytes - 1), part * sizeof(oc_event), MADV_POPULATE_WRITE);
+    }
+    if (oc_session* s = g_session.load(std::memory_order_relaxed)) {
+        __atomic_add_fetch(&s->bell, 1, __ATOMIC_RELEASE);
+        sys(__NR_futex, &s->bell, kFutexWake, 1);
+    }
 }
 
-bool recorded() { return oc_observe.level & ~u32(OC_LEVEL_MIRROR); }
+void put(oc_record* r, u64 tsc, u32 kind, u32 nr, u64 data) {
+    u64 head = r->head;
+    oc_event* e = (oc_event*)((u8*)r + OC_RING_OFFSET) + (head & (r->ring_events - 1));
+    e->when = ((tsc - r->start_tsc) & ((1ul << OC_WHEN_BITS) - 1)) | u64(kind) << OC_WHEN_BITS | u64(nr) << (OC_WHEN_BITS + OC_KIND_BITS);
+    e->data = data;
+    __atomic_store_n(&r->head, ++head, __ATOMIC_RELEASE);
+    if (__builtin_expect(!(head & (r->ring_events / OC_RINGS_IN_A_LAP - 1)), 0)) ring_bell(r, head);
+}
+
+// The next event is of this coroutine.
+inline void own(oc_record* r, u64 tsc, u32 co) {
+    if (__builtin_expect(r->owner == co, 1)) return;
+    r->owner = co;
+    put(r, tsc, OC_EV_OWNER, 0, co);
+}
+
+constexpr u64 ones(u32 bits) { return (1ul << bits) - 1; }
+u64 pair(u32 low, u32 high) { return low | u64(high) << 32; }
+
+u32 level() { return __atomic_load_n(&oc_observe.level, __ATOMIC_RELAXED); }
 
 void count(u64* buckets, u64 ticks) { buckets[ticks ? 64 - __builtin_clzl(ticks) < 64 ? 64 - __builtin_clzl(ticks) : 63 : 0]++; }
 
 }  // namespace
 
 void observe_switch_slow(KThread* t, Coroutine* from, u32 why, Coroutine* to, u64 tsc) {
-    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_switch(t, from, why, to, tsc);
-    if (!recorded()) return;
-    oc_record* r = record(t, tsc);
+    u32 wanted = level();
+    if (wanted & OC_LEVEL_MIRROR) mirror_switch(t, from, why, to, tsc);
+    oc_record* r = wanted & ~u32(OC_LEVEL_MIRROR) ? record(t, tsc) : nullptr;
     if (!r) return;
-    r->switches++;
-    if (from) {
-        count(r->on_cpu, tsc - t->switched_in_tsc);
-        if (why == OC_WHY_YIELDED) from->ready_since_tsc = tsc;
-    }
-    if (to && to->ready_since_tsc) {
-        u64 ready = to->ready_since_tsc, parked = to->parked_since_tsc;
-        to->ready_since_tsc = 0;
-        to->queued_tsc += tsc - ready;
-        count(r->queued, tsc - ready);
-        if (to->waits_for && ready > parked) {
-            to->parked_tsc += ready - parked;
-            count(r->parked, ready - parked);
+    if (wanted & OC_LEVEL_TIMES) {
+        r->switches++;
+        if (from) {
+            count(r->on_cpu, tsc - t->switched_in_tsc);
+            if (why == OC_WHY_YIELDED) from->ready_since_tsc = tsc;
+        }
+        if (to && to->ready_since_tsc) {
+            u64 ready = to->ready_since_tsc, parked = to->parked_since_tsc;
+            to->ready_since_tsc = 0;
+            to->queued_tsc += tsc - ready;
+            count(r->queued, tsc - ready);
+            if (to->waits_for && ready > parked) {
+                to->parked_tsc += ready - parked;
+                count(r->parked, ready - parked);
+            }
         }
     }
-    put(r, tsc, OC_EV_SWITCH, observed_tid(to), observed_tid(from), why);
+    if (!r->ring_events) return;
+    r->owner = observed_tid(to);
+    put(r, tsc, OC_EV_SWITCH, why, pair(observed_tid(to), observed_tid(from)));
 }
 
 void observe_park_slow(Coroutine* c) {
-    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_park(c);
-    if (!recorded()) return;
+    u32 wanted = level();
+    if (wanted & OC_LEVEL_MIRROR) mirror_park(c);
+    if (!(wanted & OC_LEVEL_EVENTS)) return;
     u64 tsc = c->parked_since_tsc;
     oc_record* r = record(this_thread(), tsc);
-    if (!r) return;
-    u64 since = c->call_since_tsc, ticks = since >= oc_observe.since_tsc && since < tsc ? tsc - since : 0;
-    put(r, tsc, OC_EV_PARK, c->tid, u16(c->call_nr) | ticks << 16, c->waits_detail);
+    if (!r || !r->ring_events) return;
+    own(r, tsc, c->tid);
+    u64 since = c->call_since_tsc, ticks = since >= oc_observe.since_tsc && since < tsc ? tsc - since : 0, detail = c->waits_detail;
+    u32 nr = c->call_nr & ones(OC_NR_BITS);
+    if (__builtin_expect(ticks >= ones(32), 0)) {
+        put(r, since, OC_EV_CALL, nr, c->regs.rdi);
+        ticks = ones(32);
+    }
+    if (detail >= ones(32)) {
+        put(r, tsc, OC_EV_WIDE, 0, detail);
+        detail = ones(32);
+    }
+    put(r, tsc, OC_EV_PARK, nr, pair(u32(ticks), u32(detail)));
 }
 
 void observe_wake_slow(Coroutine* c, u32 reason) {
+    u32 wanted = level();
     u64 tsc = __builtin_ia32_rdtsc();
-    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_wake(c, tsc);
-    if (!recorded()) return;
-    oc_record* r = record(this_thread(), tsc);
+    if (wanted & OC_LEVEL_MIRROR) mirror_wake(c, tsc);
+    oc_record* r = wanted & ~u32(OC_LEVEL_MIRROR) ? record(this_thread(), tsc) : nullptr;
     if (!r) return;
-    c->ready_since_tsc = tsc;
-    put(r, tsc, OC_EV_WAKE, c->tid, observed_tid(this_coroutine()), reason);
+    if (wanted & OC_LEVEL_TIMES) c->ready_since_tsc = tsc;
+    if (r->ring_events) put(r, tsc, OC_EV_WAKE, reason, pair(c->tid, observed_tid(this_coroutine())));
 }
 
-void observe_event_slow(u32 kind, Coroutine* c, u64 a, u64 b) {
-    if (oc_observe.level & OC_LEVEL_MIRROR) {
+void observe_event_slow(u32 kind, Coroutine* c, u32 more) {
+    u32 wanted = level();
+    if (wanted & OC_LEVEL_MIRROR) {
         if (kind == OC_EV_CREATE) mirror_create(c);
         if (kind == OC_EV_EXIT) mirror_exit(c);
     }
-    if (!recorded()) return;
+    if (!(wanted & ~u32(OC_LEVEL_MIRROR))) return;
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);
     if (!r) return;
-    put(r, tsc, kind, c->tid, a, b);
-    if (kind == OC_EV_CREATE) {
-        u64 name[2];
-        memcpy(name, c->name, sizeof name);
-        put(r, tsc, OC_EV_NAME, c->tid, name[0], name[1]);
-        c->ready_since_tsc = tsc;
+    if (kind == OC_EV_CREATE && (wanted & OC_LEVEL_TIMES)) c->ready_since_tsc = tsc;
+    if (!r->ring_events) return;
+    switch (kind) {
+        case OC_EV_CREATE:
+            u64 name[2];
+            memcpy(name, c->name, sizeof name);
+            put(r, tsc, kind, 0, pair(c->tid, more));
+            put(r, tsc, OC_EV_NAME, 0, name[0]);
+            if (name[1]) put(r, tsc, OC_EV_NAME, 1, name[1]);
+            break;
+        case OC_EV_KBLOCK: put(r, tsc, kind, more & ones(OC_NR_BITS), c->tid); break;
+        default:
+            own(r, tsc, c->tid);
+            put(r, tsc, kind, 0, 0);
     }
 }
 
 void observe_call_slow(Coroutine* c, u32 nr) {
-    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_call(c, nr);
-    if (!recorded()) return;
-    u64 tsc = __builtin_ia32_rdtsc();
-    c->call_since_tsc = tsc;
-    (void)nr;
+    u32 wanted = level();
+    if (wanted & OC_LEVEL_MIRROR) mirror_call(c, nr);
+    if (wanted & (OC_LEVEL_CALLS | OC_LEVEL_EVENTS)) c->call_since_tsc = __builtin_ia32_rdtsc();
 }
 
 void observe_return_slow(Coroutine* c, u32 nr, long result) {
-    if (oc_observe.level & OC_LEVEL_MIRROR) mirror_call(c, OC_NO_CALL);
-    if (!recorded()) return;
+    u32 wanted = level();
+    if (wanted & OC_LEVEL_MIRROR) mirror_call(c, OC_NO_CALL);
+    if (!(wanted & (OC_LEVEL_CALLS | OC_LEVEL_EVENTS))) return;
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);
     u64 begin = c->call_since_tsc;
     if (begin < oc_observe.since_tsc) begin = 0;
     c->call_since_tsc = 0;
     if (!r) return;
-    if (nr < OC_CALLS && begin) {
+    if (nr < OC_CALLS && begin && (wanted & OC_LEVEL_CALLS)) {
         oc_call_count& n = r->calls[nr];
         n.calls++;
         n.errors += is_error(result);
         n.tsc += tsc - begin;
         if (tsc - begin > n.longest_tsc) n.longest_tsc = tsc - begin;
     }
-    constexpr u64 kTicksMask = (1ul << OC_RETURN_TICKS_BITS) - 1;
-    constexpr i64 kNoArgument = -(1l << (OC_RETURN_ARGUMENT_BITS - 1));
+    if (!r->ring_events) return;
+    own(r, tsc, c->tid);
+    constexpr u64 kTicksMask = ones(OC_RETURN_TICKS_BITS);
+    constexpr i64 kNoResult = -(1l << (OC_RETURN_RESULT_BITS - 1)), kNoArgument = -(1l << (OC_RETURN_ARGUMENT_BITS - 1));
     u64 ticks = begin ? tsc - begin : kTicksMask;
+    i64 argument = i64(c->regs.rdi);
     if (__builtin_expect(begin && ticks >= kTicksMask, 0)) {
-        put(r, begin, OC_EV_CALL, c->tid, nr, c->regs.rdi);
+        put(r, begin, OC_EV_CALL, nr & ones(OC_NR_BITS), c->regs.rdi);
         ticks = kTicksMask;
     }
-    i64 argument = i64(c->regs.rdi);
+    if (__builtin_expect(result <= kNoResult || result >= -kNoResult, 0)) {
+        put(r, tsc, OC_EV_WIDE, 0, u64(result));
+        result = kNoResult;
+    }
     if (argument <= kNoArgument || argument >= -kNoArgument) argument = kNoArgument;
-    put(r, tsc, OC_EV_RETURN | nr << 8, c->tid, u64(result), u64(argument) << OC_RETURN_TICKS_BITS | ticks);
+    put(r, tsc, OC_EV_RETURN, nr & ones(OC_NR_BITS),
+        ticks | (u64(result) & ones(OC_RETURN_RESULT_BITS)) << OC_RETURN_TICKS_BITS |
+            u64(argument) << (OC_RETURN_TICKS_BITS + OC_RETURN_RESULT_BITS));
 }
 
 void observe_begin(u32 level, const char* directory) {

@@ -41,7 +41,8 @@ inline u32 observed_tid(const Coroutine* c) { return c ? c->tid : 0; }
 void observe_switch_slow(KThread* t, Coroutine* from, u32 why, Coroutine* to, u64 tsc);
 void observe_park_slow(Coroutine* c);
 void observe_wake_slow(Coroutine* c, u32 reason);
-void observe_event_slow(u32 kind, Coroutine* c, u64 a, u64 b);
+// `more`: CREATE: the parent's tid; KBLOCK: the system call.
+void observe_event_slow(u32 kind, Coroutine* c, u32 more = 0);
 void observe_call_slow(Coroutine* c, u32 nr);
 void observe_return_slow(Coroutine* c, u32 nr, long result);
 
@@ -64,20 +65,20 @@ inline void observe_wake(Coroutine* c, WakeReason reason) {
 inline void observe_create(Coroutine* c, Coroutine* parent) {
     c->parent_tid = parent->tid;
     DTRACE_PROBE2(ocrun, co_create, c->tid, parent->tid);
-    if (observed()) observe_event_slow(OC_EV_CREATE, c, parent->tid, 0);
+    if (observed()) observe_event_slow(OC_EV_CREATE, c, parent->tid);
 }
 inline void observe_exit(Coroutine* c) {
     DTRACE_PROBE1(ocrun, co_exit, c->tid);
-    if (observed()) observe_event_slow(OC_EV_EXIT, c, 0, 0);
+    if (observed()) observe_event_slow(OC_EV_EXIT, c);
 }
 inline void observe_preempt(Coroutine* c) {
     DTRACE_PROBE1(ocrun, preempt, c->tid);
-    if (observed()) observe_event_slow(OC_EV_PREEMPT, c, 0, 0);
+    if (observed()) observe_event_slow(OC_EV_PREEMPT, c);
 }
 // A worker was found blocked in the kernel while it ran c (its system call is c->call_nr).
 inline void observe_kblock(Coroutine* c) {
     DTRACE_PROBE2(ocrun, kblock, c->tid, c->call_nr);
-    if (observed()) observe_event_slow(OC_EV_KBLOCK, c, c->call_nr, 0);
+    if (observed()) observe_event_slow(OC_EV_KBLOCK, c, c->call_nr);
 }
 // A system call begins and ends (a call that is repeated ends when it has its result).
 inline void observe_call(Coroutine* c, u32 nr) {

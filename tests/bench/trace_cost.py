@@ -61,7 +61,7 @@ def loss(without, with_):
 
 
 def turns(bench):
-    return (30, 0.4) if bench.full else (12, 0.25)
+    return (30, 0.6) if bench.full else (12, 0.4)
 
 
 # ---- T0: the hooks while nobody looks ----------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def recording(recorder):
         try:
             with open(f"/proc/{recorder.pid}/maps") as maps:
                 if any("/ocrun-" in line and not line.endswith("/session\n") for line in maps):
-                    return time.sleep(0.05)
+                    return time.sleep(0.2)  # it looks at all coroutines first
         except OSError:
             pass
         if recorder.poll() is not None:
