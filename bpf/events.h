@@ -213,10 +213,46 @@ struct oc_coroutine_row {
     char comm[OC_NAME_BYTES];
 };
 
-/* What the agent sends with the descriptors of both maps. */
+/* Map `rings`: the newest OC_RING_ROWS events of each worker, from row OC_RING_ROWS * (its row in `workers`) on. */
+#define OC_RING_ROWS 128u
+#ifdef OC_BPF
+#define OC_EVENT_TYPE enum oc_event_kind
+#else
+#define OC_EVENT_TYPE oc_u32
+#endif
+struct oc_ring_row {
+    oc_u64 when_ns;
+    OC_EVENT_TYPE kind; /* SWITCH, PARK, WAKE, CREATE, EXIT, PREEMPT, KBLOCK; 0: none yet */
+    oc_u32 seq;         /* counts the events of this worker */
+    oc_u32 worker;      /* kernel thread */
+    oc_u32 co;          /* who runs now, parks, is woken ... 0: nobody */
+    oc_u32 other;       /* who left, who woke, the parent */
+    OC_CALL_TYPE call;  /* that co is in */
+    oc_u64 detail;      /* SWITCH: enum oc_switch_why; WAKE: reason; PARK: descriptor, address ... */
+};
+
+/* Maps `hist_runq`, `hist_oncpu`, `hist_parked`: how often a time was that long. */
+#define OC_HIST_ROWS 40u
+struct oc_hist_row {
+    oc_u64 from_ns, below_ns, count;
+};
+
+/* Map `events`: the newest OC_KBLOCK_ROWS blocks in the kernel that are over. */
+#define OC_KBLOCK_ROWS 1024u
+struct oc_kblock_row {
+    oc_u64 seq;      /* from 1 on; 0: none yet */
+    oc_u64 since_ns, ns;
+    oc_u32 worker;   /* kernel thread */
+    oc_u32 co;       /* the coroutine that it ran */
+    OC_CALL_TYPE call;
+    oc_u32 expected; /* 1: the runtime knew that the call may block */
+};
+
+/* Maps that the runtime writes: the order of the descriptors that the agent sends. */
+enum oc_map { OC_MAP_WORKERS, OC_MAP_COROS, OC_MAP_RINGS, OC_MAP_RUNQ, OC_MAP_ONCPU, OC_MAP_PARKED, OC_MAPS };
 struct oc_maps_message {
     oc_u64 magic;
-    oc_u32 abi, worker_rows, coroutine_rows, reserved;
+    oc_u32 abi, worker_rows, coroutine_rows, maps;
     oc_u64 tsc, ns;      /* the same moment on both clocks */
     oc_u64 ns_per_tick;  /* 32.32 fixed point */
 };

@@ -46,6 +46,35 @@ struct {
 } coros SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, WORKER_ROWS * OC_RING_ROWS);
+    __type(key, __u32);
+    __type(value, struct oc_ring_row);
+} rings SEC(".maps");
+
+#define HISTOGRAM(name)                         \
+    struct {                                    \
+        __uint(type, BPF_MAP_TYPE_ARRAY);       \
+        __uint(map_flags, BPF_F_MMAPABLE);      \
+        __uint(max_entries, OC_HIST_ROWS);      \
+        __type(key, __u32);                     \
+        __type(value, struct oc_hist_row);      \
+    } name SEC(".maps")
+HISTOGRAM(hist_runq);
+HISTOGRAM(hist_oncpu);
+HISTOGRAM(hist_parked);
+
+/* not a ring buffer: bpftool cannot dump one */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, OC_KBLOCK_ROWS);
+    __type(key, __u32);
+    __type(value, struct oc_kblock_row);
+} events SEC(".maps");
+__u64 event_count;
+
+struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 520);
     __type(key, enum oc_sysno);
@@ -125,6 +154,21 @@ static void tell_monitor(__u64 now) {
     bpf_task_release(task);
 }
 
+static void keep_block(struct oc_worker_slot *slot, __u64 ns) {
+    __u64 seq = __sync_fetch_and_add(&event_count, 1);
+    __u32 key = seq % OC_KBLOCK_ROWS;
+    struct oc_kblock_row *row = bpf_map_lookup_elem(&events, &key);
+    if (!row) return;
+    row->seq = 0; /* who reads it now sees that it is not whole */
+    row->since_ns = slot->kblock_since_ns;
+    row->ns = ns;
+    row->worker = slot->tid;
+    row->co = slot->co;
+    row->call = slot->kcall;
+    row->expected = slot->kexpected;
+    row->seq = seq + 1;
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(oc_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state) {
     if ((__u32)prev->tgid == target && !preempt && prev_state != TASK_RUNNING_STATE) {
@@ -135,6 +179,7 @@ int BPF_PROG(oc_sched_switch, bool preempt, struct task_struct *prev, struct tas
             slot->kcall = call_of(prev);
             slot->kblock_since_ns = now;
             slot->kblocks++;
+            slot->kexpected = slot->expect_block;
             slot->kstate = BLOCKED;
             if (!slot->expect_block) tell_monitor(now);
         }
@@ -145,6 +190,7 @@ int BPF_PROG(oc_sched_switch, bool preempt, struct task_struct *prev, struct tas
             slot->kstate = ON_CPU;
             __u64 ns = bpf_ktime_get_ns() - slot->kblock_since_ns;
             slot->kblock_ns += ns;
+            keep_block(slot, ns);
             enum oc_sysno call = slot->kcall;
             struct oc_kblock_count *count = bpf_map_lookup_elem(&hist_kblock, &call);
             if (!count) {

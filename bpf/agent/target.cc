@@ -185,7 +185,13 @@ bool Target::pin(std::string* why) {
         *why = errno == EEXIST ? "process " + std::to_string(pid_) + " has BPF already (" + directory + ")" : "cannot make " + directory + ": " + words_of(errno);
         return false;
     }
-    for (bpf_map* map : {s->maps.workers, s->maps.coros, s->maps.hist_kblock, s->maps.dropped, s->maps.meta}) {
+    for (bpf_map* map : {s->maps.hist_runq, s->maps.hist_oncpu, s->maps.hist_parked})
+        for (uint32_t i = 0; i < OC_HIST_ROWS; i++) {
+            oc_hist_row row{i ? 1ull << (i - 1) : 0, i + 1 < OC_HIST_ROWS ? 1ull << i : ~0ull, 0};
+            bpf_map_update_elem(bpf_map__fd(map), &i, &row, BPF_ANY);
+        }
+    for (bpf_map* map : {s->maps.workers, s->maps.coros, s->maps.rings, s->maps.hist_runq, s->maps.hist_oncpu, s->maps.hist_parked, s->maps.hist_kblock,
+                         s->maps.events, s->maps.dropped, s->maps.meta}) {
         if (!bpf_map__pin(map, (directory + "/" + bpf_map__name(map)).c_str())) continue;
         *why = std::string("cannot pin ") + bpf_map__name(map) + ": " + words_of(errno);
         pin_files(directory, true);
@@ -279,12 +285,20 @@ bool Target::send_maps(int listener) {
         oc_maps_message message{};
         message.magic = OC_MAPS_MAGIC;
         message.abi = OC_ABI;
+        message.maps = OC_MAPS;
         message.worker_rows = bpf_map__max_entries(skeleton_->maps.workers);
         message.coroutine_rows = bpf_map__max_entries(skeleton_->maps.coros);
         message.ns_per_tick = uint64_t(clock.ns_per_tick() * 4294967296.0);
         message.tsc = tsc_now();
         message.ns = uint64_t(clock.moment_ns(message.tsc));
-        int fds[2] = {bpf_map__fd(skeleton_->maps.workers), bpf_map__fd(skeleton_->maps.coros)};
+        auto& maps = skeleton_->maps;
+        int fds[OC_MAPS];
+        fds[OC_MAP_WORKERS] = bpf_map__fd(maps.workers);
+        fds[OC_MAP_COROS] = bpf_map__fd(maps.coros);
+        fds[OC_MAP_RINGS] = bpf_map__fd(maps.rings);
+        fds[OC_MAP_RUNQ] = bpf_map__fd(maps.hist_runq);
+        fds[OC_MAP_ONCPU] = bpf_map__fd(maps.hist_oncpu);
+        fds[OC_MAP_PARKED] = bpf_map__fd(maps.hist_parked);
         char control[CMSG_SPACE(sizeof fds)] = {};
         iovec text{&message, sizeof message};
         msghdr m{};

@@ -38,14 +38,15 @@ struct oc_worker_slot {
     unsigned long since_tsc;
     unsigned long switches; /* to a coroutine or to the idle loop; counted while a BPF array is mapped */
     unsigned handovers, handovers_told; /* its queue was given away: in all, and on the word of BPF; the monitor writes them */
-    unsigned long reserved[2];
+    unsigned long events;  /* written into its ring (bpf/events.h) */
+    unsigned long reserved;
 
     /* BPF: */
     OC_SLOT_KSTATE kstate; /* 1: off the CPU although it runs a coroutine */
     unsigned kblocks;      /* how often */
     unsigned long kblock_since_ns;
     OC_SLOT_CALL kcall;    /* in which system call the last time, native ones too; 512: a page fault */
-    unsigned kpad;
+    unsigned kexpected;    /* expect_block then */
     unsigned long kblock_ns;  /* for how long in all */
     unsigned long kticks, kpreempts;  /* of the tick on the worker's own CPU: seen, and signals that it sent */
     unsigned long kseen_switches;

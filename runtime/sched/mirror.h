@@ -13,9 +13,9 @@ void mirror_attend();
 void mirror_after_fork();
 void mirror_switch(KThread* t, Coroutine* from, u32 why, Coroutine* to, u64 tsc);
 void mirror_park(Coroutine* c);
-void mirror_wake(Coroutine* c, u64 tsc);
-void mirror_create(Coroutine* c);
-void mirror_exit(Coroutine* c);
+void mirror_wake(Coroutine* c, u32 reason, u64 tsc);
+// As observe_event_slow.
+void mirror_event(u32 kind, Coroutine* c, u32 more);
 void mirror_call(Coroutine* c, u32 nr);
 
 }  // namespace ocrun

@@ -286,7 +286,7 @@ void observe_park_slow(Coroutine* c) {
 void observe_wake_slow(Coroutine* c, u32 reason) {
     u32 wanted = level();
     u64 tsc = __builtin_ia32_rdtsc();
-    if (wanted & OC_LEVEL_MIRROR) mirror_wake(c, tsc);
+    if (wanted & OC_LEVEL_MIRROR) mirror_wake(c, reason, tsc);
     oc_record* r = wanted & ~u32(OC_LEVEL_MIRROR) ? record(this_thread(), tsc) : nullptr;
     if (!r) return;
     if (wanted & OC_LEVEL_TIMES) c->ready_since_tsc = tsc;
@@ -295,10 +295,7 @@ void observe_wake_slow(Coroutine* c, u32 reason) {
 
 void observe_event_slow(u32 kind, Coroutine* c, u32 more) {
     u32 wanted = level();
-    if (wanted & OC_LEVEL_MIRROR) {
-        if (kind == OC_EV_CREATE) mirror_create(c);
-        if (kind == OC_EV_EXIT) mirror_exit(c);
-    }
+    if (wanted & OC_LEVEL_MIRROR) mirror_event(kind, c, more);
     if (!(wanted & ~u32(OC_LEVEL_MIRROR))) return;
     u64 tsc = __builtin_ia32_rdtsc();
     oc_record* r = record(this_thread(), tsc);

@@ -2,11 +2,39 @@
 #
 # gdb loads this by itself when it reads the ocrun beside which it lies (build/ocrun-gdb.py), if that directory is in gdb's
 # auto-load safe-path; by hand: source ocrun-gdb.py. Works on live processes; on core files `info coroutines` does.
+import ctypes
+
 import gdb
 
 # The runtime's own signals: every hooked system call is a SIGSYS, ticks and kicks are signal 64.
 for name in ("SIGSYS", "SIG64"):
     gdb.execute(f"handle {name} nostop noprint pass", to_string=True)
+
+
+
+class LostFs(gdb.Function):
+    """$ocrun_lost_fs(): the instruction uses FS"""
+
+    PREFIXES = b"\x26\x2e\x36\x3e\x65\x66\x67\xf0\xf2\xf3"
+
+    def __init__(self):
+        super().__init__("ocrun_lost_fs")
+
+    def invoke(self):
+        try:
+            code = bytes(gdb.selected_inferior().read_memory(int(gdb.parse_and_eval("$rip")), 5))
+        except gdb.MemoryError:
+            return False
+        return code.lstrip(self.PREFIXES).startswith(b"\x64")
+
+
+# Where the kernel does not keep FS its loss is a fault, which the runtime repairs (seccomp/segment_bases.h): only others stop.
+FSGSBASE = 2
+if not ctypes.CDLL(None).getauxval(26) & FSGSBASE:  # AT_HWCAP2
+    LostFs()
+    gdb.execute("handle SIGSEGV nostop noprint pass", to_string=True)
+    gdb.execute("catch signal SIGSEGV", to_string=True)
+    gdb.execute("condition $bpnum !$ocrun_lost_fs()", to_string=True)
 
 REGISTERS = ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip"]
 NO_CALL = 0xFFFFFFFF
