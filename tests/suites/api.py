@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # api.py - libocrun as its users meet it: installed and packaged, from other languages, and a million tasks
 """Builds consumer projects against an installed prefix, an unpacked .deb and (as root) the .deb installed in this system and purged
-again, runs the examples for Python and Go, and the long form of many_tasks_from_eight_threads (OCRUN_API_TASKS in the environment: how many tasks; default 1000000)."""
+again, restarts a set-user-ID program (as root), runs the examples for Python and Go, and the long form of many_tasks_from_eight_threads (OCRUN_API_TASKS in the environment: how many tasks; default 1000000)."""
 import os, shutil, subprocess, time
 from pathlib import Path
 
@@ -108,7 +108,46 @@ if suite.wanted("deb"):
         if packages:
             installed(packages[0])
 
+SECURE = r"""
+#include <ocrun/ocrun.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+int main(void) {
+    oc_config config = OC_CONFIG_INIT;  /* restarts, or says why not */
+    printf("secure %d, oc_init %d\n", getauxval(AT_SECURE) != 0, oc_init(&config));
+    return 0;
+}
+"""
+
+
+def set_user_id():
+    """a set-user-ID program does not take ocrun from OCRUN or PATH; without the bit the same program finds it by either"""
+    title = "restart of a set-user-ID program"
+    if os.geteuid():
+        return suite.skip(title, "not root")
+    if os.path.exists("/usr/bin/ocrun") or os.path.exists("/usr/local/bin/ocrun"):
+        return suite.skip(title, "an ocrun is installed")
+    if os.statvfs(PLACE).f_flag & os.ST_NOSUID:
+        return suite.skip(title, "set-user-ID bits do not count there")
+    place = PLACE / "secure"
+    place.mkdir()
+    source, program = place / "secure.c", place / "secure"
+    source.write_text(SECURE)
+    if not tool(title, ["cc", f"-I{EXAMPLES.parent}/include", source, suite.build / "lib" / "libocrun.a", "-lstdc++", "-pthread", "-o", program]):
+        return
+    shutil.copy(suite.ocrun_file, place / "ocrun")
+    for what, mode, env, out in (("OCRUN", 0o4755, {"OCRUN": str(place / "ocrun")}, b"secure 1, oc_init -2\n"),
+                                 ("PATH", 0o4755, {"PATH": str(place)}, b"secure 1, oc_init -2\n"),
+                                 ("OCRUN, no bit", 0o755, {"OCRUN": str(place / "ocrun")}, b"secure 0, oc_init 0\n"),
+                                 ("PATH, no bit", 0o755, {"PATH": str(place)}, b"secure 0, oc_init 0\n")):
+        program.chmod(mode)
+        done = subprocess.run([program], env=env, user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, timeout=60)
+        suite.check(f"{title}: {what}", "native", done.stdout == out and not done.returncode, show("out", done.stdout + done.stderr))
+
+
 library = suite.build / "lib"
+if suite.wanted("secure"):
+    set_user_id()
 if suite.wanted("python"):
     everywhere("python by ctypes", ["/usr/bin/python3", str(EXAMPLES / "tasks.py"), str(library / "libocrun.so.0")], b"done\n")
 if suite.wanted("go"):
