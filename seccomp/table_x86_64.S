@@ -34,15 +34,17 @@ table_common:
     mov %rbx, 88(%rdi)
     cmpq $0, 248(%rdi)                  # GuestContext.gs_base: a guest with a GS of its own
     jne table_own_gs
-1:  movb $0, 264(%rdi)                  # GuestContext.xstate_live: a callee need not keep the extended state
-    stmxcsr 268(%rdi)                   # but for the control words (GuestContext.table_mxcsr, table_x87_control)
+1:  movw $0x100, 264(%rdi)              # GuestContext.xstate_live: a callee need not keep the extended state, but for the
+    stmxcsr 268(%rdi)                   # control words (table_mxcsr, table_x87_control), which are set (table_words_set, 265)
     fnstcw 272(%rdi)
     mov %rdi, %rbx
     mov 232(%rdi), %rsp                 # GuestContext.runtime_stack
     xor %ebp, %ebp
     call *%r11
     mov %rax, 104(%rbx)
-    stmxcsr 276(%rbx)                   # others may have run here
+    cmpb $0, 265(%rbx)
+    jne oc_table_exit_begin
+    stmxcsr 276(%rbx)                   # others have run here
     mov 276(%rbx), %ecx
     cmp 268(%rbx), %ecx
     je 2f

@@ -45,7 +45,8 @@ struct GuestContext {
     u32 trap_arch;      // AUDIT_ARCH_* of the last trap
     u32 trap_nr;        // number of the last trap
     bool xstate_live;   // the extended state is in the CPU, not in xsave: entered by a stub, not switched out since
-    // A call through the function table keeps these of the extended state (table_x86_64.S).
+    // A call through the function table keeps the control words of the extended state (table_x86_64.S).
+    bool table_words_set;  // the CPU has them: no other context's were loaded since
     u32 table_mxcsr;
     u16 table_x87_control;
     u32 table_scratch;
@@ -66,11 +67,12 @@ inline constexpr u32 kNotKnown = ~0u;
 
 // Offsets used by trap_x86_64.S.
 inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264,
-                        kOffTableMxcsr = 268, kOffTableX87 = 272, kOffTableScratch = 276;
+                        kOffTableWordsSet = 265, kOffTableMxcsr = 268, kOffTableX87 = 272, kOffTableScratch = 276;
 static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext, xsave) == kOffXsave &&
               offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase &&
               offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
-              offsetof(GuestContext, xstate_live) == kOffLive && offsetof(GuestContext, table_mxcsr) == kOffTableMxcsr &&
+              offsetof(GuestContext, xstate_live) == kOffLive && offsetof(GuestContext, table_words_set) == kOffTableWordsSet &&
+              offsetof(GuestContext, table_mxcsr) == kOffTableMxcsr &&
               offsetof(GuestContext, table_x87_control) == kOffTableX87 && offsetof(GuestContext, table_scratch) == kOffTableScratch);
 static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16 && offsetof(TrapThread, in_use) == 24);
 static_assert(offsetof(GuestRegs, r12) == 32 && offsetof(GuestRegs, rbp) == 80 && offsetof(GuestRegs, rbx) == 88 &&

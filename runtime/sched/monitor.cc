@@ -87,12 +87,19 @@ bool take_over(KThread* t, bool* retaken) {
 }
 
 Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
-    // Whoever is stuck cannot unpark anybody.
+    // Whoever is stuck cannot unpark anybody. The only worker does so once it is kicked out of the kernel (permit.h), when it starts
+    // another one.
+    bool owed = false;
     for (u32 i = 0; i < workers_started(); i++)
         if (KThread* t = worker_at(i))
-            if (GuestContext* c = __atomic_load_n(&t->current, __ATOMIC_ACQUIRE)) pay_owed(static_cast<Coroutine*>(c));
+            if (Coroutine* c = static_cast<Coroutine*>(__atomic_load_n(&t->current, __ATOMIC_ACQUIRE))) {
+                if (!only_worker())
+                    pay_owed(c);
+                else
+                    owed = c->owed.load(std::memory_order_relaxed);
+            }
     Finding found = Finding::nothing;
-    bool waiting = work_waits(), idle = somebody_idle(), retaken = false, alone = registry().size() < 2;
+    bool waiting = owed || work_waits(), idle = somebody_idle(), retaken = false, alone = registry().size() < 2;
     *all_idle = true;
     for (u32 i = 0; i < workers_started(); i++) {
         KThread* t = worker_at(i);

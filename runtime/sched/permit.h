@@ -8,10 +8,14 @@
 // What a guest owes: it may put off an unpark by writing whom into its `owed` word, if its worker ticks. Whatever takes the CPU
 // from it (a park, a tick, its end) makes the unpark first, and the monitor does for a worker that is stuck. So a thread that
 // creates a task and joins it at once hands over to a carrier that never was in a run queue.
+//
+// While there is only one worker no other thread touches a park: helpers end waits of system calls, and the monitor leaves an
+// owed unpark to the worker (monitor.cc). So parks then need no locked instruction.
 #pragma once
 #include <asm/errno.h>
 
 #include "runtime/sched/scheduler.h"
+#include "runtime/sched/workers.h"
 
 namespace ocrun {
 
@@ -26,7 +30,8 @@ inline bool left_its_stack(Coroutine* c) {
 // c is about to be parked. True when a permit or a signal came before: then who calls ends the park.
 inline bool announce_park(Coroutine* c) {
     c->wait_sequence = (c->wait_sequence | 1) + 2;
-    c->wait_word.store(c->wait_sequence << 8, std::memory_order_seq_cst);
+    c->wait_word.store(c->wait_sequence << 8, std::memory_order_release);
+    if (!only_worker()) std::atomic_thread_fence(std::memory_order_seq_cst);
     return c->permit.load(std::memory_order_seq_cst) || signal_pending(c);
 }
 // The calling coroutine waits for an unpark until deadline_ns. `what` as of wait_park.

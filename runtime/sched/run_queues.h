@@ -14,10 +14,8 @@ namespace ocrun {
 // A busy queue must not starve timers and descriptors, nor a worker that keeps itself busy the common queue: look at them once in
 // so many switches (a prime, as Go's global-queue check, so that it does not lock step with periodic loads).
 inline constexpr u32 kHousekeepingSwitches = 61;
-
-// No other worker was ever started, so nobody else looks at this one's queue and at what it runs, and locks and fences against
-// those are spared: the first other one is started by this very thread, outside of what they guard (worker_start_one).
-inline bool only_worker() { return workers_started() == 1; }
+// Where switches are quick it need not be so often: it costs a system call or two.
+inline constexpr u64 kHousekeepingTicks = 50000;  // some 20 us
 
 class LockedQueue {
 public:

@@ -21,10 +21,26 @@ bool g_multi;
 
 SchedulerHooks g_hooks;
 
+namespace {
+
+// May a timer be due? Not as long as not enough time-stamp ticks passed since the clock was last read, however slow they are: a
+// timer that is far away costs no system call.
+bool timer_may_be_due(KThread* t) {
+    constexpr u64 kMostNsOfTick = 2;
+    u64 next = timers_next(), tsc = __builtin_ia32_rdtsc();
+    if (next == kNever || (next > t->clock_ns && tsc - t->clock_tsc < (next - t->clock_ns) / kMostNsOfTick)) return false;
+    t->clock_tsc = tsc;
+    t->clock_ns = now_ns();
+    return true;
+}
+
+}  // namespace
+
 void housekeeping() {
     attend();
-    if (!timers_empty()) timers_run(now_ns());
+    if (KThread* t = this_thread(); timer_may_be_due(t)) timers_run(t->clock_ns);
     g_hooks.poll_io(0);
+    this_thread()->housekept_tsc = __builtin_ia32_rdtsc();
 }
 
 void switch_to(Coroutine* from, After action, Coroutine* to) { switch_now(from, action, to); }
@@ -34,7 +50,7 @@ namespace {
 void leave(Coroutine* c, After action) {
     pay_owed(c);
     KThread* t = this_thread();
-    if (++t->schedule_count % kHousekeepingSwitches == 0) housekeeping();
+    if (++t->schedule_count % kHousekeepingSwitches == 0 && __builtin_ia32_rdtsc() - t->housekept_tsc > kHousekeepingTicks) housekeeping();
     // Without a place it runs nobody else; the idle loop parks it.
     Coroutine* next = t->retaken.load(std::memory_order_relaxed) ? nullptr : next_ready();
     if (next == c) {
@@ -186,7 +202,10 @@ namespace {
 // Ends next's park: true when the caller is to run or to queue it.
 bool claim_parked(Coroutine* next) {
     u64 word = next->wait_word.load(std::memory_order_acquire);
-    if (!parked_by_table(word) || !next->wait_word.compare_exchange_strong(word, word | u64(WakeReason::woken), std::memory_order_acq_rel)) {
+    bool parked = parked_by_table(word);
+    if (parked && only_worker())
+        next->wait_word.store(word | u64(WakeReason::woken), std::memory_order_relaxed);
+    else if (!parked || !next->wait_word.compare_exchange_strong(word, word | u64(WakeReason::woken), std::memory_order_acq_rel)) {
         leave_permit(next);
         return false;
     }
@@ -214,6 +233,7 @@ long hand_over(Coroutine* c, Coroutine* next, const char* what) {
     c->waits_for = what;
     observe_park(c);
     t->schedule_count++;
+    next->table_words_set = c->table_mxcsr == next->table_mxcsr && c->table_x87_control == next->table_x87_control;
     switch_now(c, After::handed, next);
     c->waits_for = nullptr;
     return park_result(c, WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff));

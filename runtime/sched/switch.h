@@ -39,6 +39,7 @@ inline void handed(Coroutine* c, boost::context::detail::fcontext_t fiber) {
         from->fs_base = fs_base_of(from);
         from->cpu_tsc += tsc - t->switched_in_tsc;
         if (action == After::parked || action == After::handed) from->parked_since_tsc = tsc;
+        from->table_words_set = false;
         from->on.store(nullptr, std::memory_order_relaxed);
     }
     t->switched_in_tsc = tsc;

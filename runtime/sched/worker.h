@@ -58,6 +58,8 @@ struct KThread : TrapThread {
     u32 thief_schedules;
     alignas(64) u32 tick_schedules;             // schedule_count at the last one
     u64 switched_in_tsc;
+    u64 housekept_tsc;          // when it last looked at timers and descriptors between two switches
+    u64 clock_tsc, clock_ns;    // when it last read the clock then, and what it said
     oc_record* record;  // sched/observe.cc
     size_t record_bytes;
     u32 record_generation;

@@ -16,6 +16,9 @@ u32 workers_started();
 // For observers: [0, g_worker_count) are there.
 extern KThread* g_workers[kMaxWorkers];
 extern std::atomic<u32> g_worker_count;
+// No other worker was ever started, so nobody else looks at this one's queue and at what it runs, and locks and fences against
+// those are spared: the first other one is started by this very thread, outside of what they guard (worker_start_one).
+inline bool only_worker() { return g_worker_count.load(std::memory_order_acquire) == 1; }
 u32 workers_limit();
 u64 workers_calls();  // system calls that came to all of them
 KThread* worker_at(u32 index);
