@@ -55,6 +55,13 @@ using ListHook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<
 using SetHook = boost::intrusive::set_member_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
                                                   boost::intrusive::optimize_size<true>>;
 
+// What the last tick saw of a coroutine (sched/spin.h).
+struct SpinLook {
+    u64 regs[17];  // as GuestRegs begins: the general ones and rip
+    u64 cpu_tsc;   // time it had had by then
+    u32 calls;
+};
+
 struct Coroutine : GuestContext {
     // identity
     u32 tid;             // what gettid() answers
@@ -125,6 +132,7 @@ struct Coroutine : GuestContext {
 
     // what the dump shows
     u32 call_nr;           // system call in progress, ~0u: none
+    u32 calls;             // how many it made
     const char* waits_for; // "futex", "fd", "timer" ...; nullptr: not parked
     u64 waits_detail;      // address, descriptor ...
     u64 parked_since_tsc;
@@ -137,6 +145,9 @@ struct Coroutine : GuestContext {
     ListHook registry_hook;
     Coroutine* tid_next;  // in the registry's table of ids
     Coroutine* free_next;
+
+    // Looked at by ticks only: last, so that nothing else fetches it.
+    SpinLook spin;
 };
 
 inline constexpr u32 kNoCall = ~0u;

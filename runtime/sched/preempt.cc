@@ -1,6 +1,7 @@
 // preempt.cc - a coroutine that goes on computing, or whose worker is stuck in the kernel, makes room for the others
 #include <asm/errno.h>
 
+#include "runtime/sched/spin.h"
 #include "runtime/sched/switch.h"
 
 namespace ocrun {
@@ -22,6 +23,34 @@ bool still_active(Coroutine* c) {
 // Did the signal that brought us here interrupt a call the guest made in the kernel, which is to be restarted? The kernel
 // leaves rcx behind the `syscall` and sets rip back on it.
 bool in_kernel_call(const Coroutine* c) { return c->regs.rcx == c->regs.rip + 2; }
+
+// Who comes next where only ticks switch. The common queue gets its turn by ticks: sixty of them would be long.
+Coroutine* next_by_tick(Coroutine* c) {
+    KThread* t = this_thread();
+    constexpr u32 kCommonTurn = 4;
+    Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;
+    if (!next && !outranks(c, t)) next = next_ready();
+    return next;
+}
+
+void make_way(Coroutine* c, Coroutine* next) {
+    // A tick that came meanwhile was not meant for the next one, which would lose its turn.
+    this_thread()->need_resched.store(false, std::memory_order_relaxed);
+    switch_to(c, After::requeue, next);
+}
+
+// c waits in a loop of its own: whoever is ready, here or elsewhere, comes first. False: nobody is.
+bool make_room(Coroutine* c) {
+    KThread* t = this_thread();
+    Coroutine* next = next_by_tick(c);
+    if (!next && !c->priority) next = steal();
+    if (!next) return false;
+    t->tick_schedules = t->schedule_count;
+    tick_adapt(true, false, false);
+    if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
+    make_way(c, next);
+    return true;
+}
 
 }  // namespace
 
@@ -55,8 +84,17 @@ bool preempted(Coroutine* c, bool ticked) {
         if (!in_kernel_call(c)) worker_ensure_spare();
     }
     observe_preempt(c);
-    housekeeping();
     KThread* t = this_thread();
+    Spin spin = spin_look(c);
+    bool waits = spin != Spin::no;
+    t->waits_in_a_row = spin == Spin::waits_idly ? t->waits_in_a_row + 1 : 0;
+    // It made calls and waits now, or all who are here did nothing but wait. Other programs first: perhaps one of them has to do
+    // what they wait for.
+    if (spin == Spin::waits || t->waits_in_a_row > t->run_count.load(std::memory_order_relaxed)) {
+        t->waits_in_a_row = 0;
+        sys(__NR_sched_yield);
+    }
+    housekeeping();
     bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
     if (in_kernel_call(c) && (queued || !somebody_idle())) {
         // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
@@ -76,19 +114,18 @@ bool preempted(Coroutine* c, bool ticked) {
     // Where the queue moves by itself nobody has had a whole period yet: no switch, and ticks may come less often.
     constexpr u32 kMoves = 2;
     bool moves = t->schedule_count - t->tick_schedules >= kMoves;
+    if (waits && make_room(c)) return true;
     t->tick_schedules = t->schedule_count;
-    tick_adapt(queued, moves, relieved || registry().size() < 2);
+    // What one waits for may come from a descriptor that nobody else looks at.
+    tick_adapt(queued || (waits && !relieved), moves, relieved || registry().size() < 2);
     if (moves) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;
     }
     // Somebody idle may take what waits here; if all are busy this one makes room.
     if (queued) call_for_help();
-    // Where only ticks switch, the common queue gets its turn by ticks: sixty of them would be long.
-    constexpr u32 kCommonTurn = 4;
-    Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;
-    if (!next && !outranks(c, t)) next = next_ready();
-    if (next) switch_to(c, After::requeue, next);
+    Coroutine* next = next_by_tick(c);
+    if (next) make_way(c, next);
     return true;
 }
 

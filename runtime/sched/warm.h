@@ -19,7 +19,7 @@ inline void warm(Coroutine* c) {
     if (i64(this_thread()->switched_in_tsc - c->parked_since_tsc) < kWarmTicks) return;
     constexpr size_t kRuntimeFrames = 512, kGuestFrames = 320, kXstate = 576;
     prefetch(c->fiber, kRuntimeFrames);
-    prefetch(static_cast<void*>(c), sizeof(Coroutine));
+    prefetch(static_cast<void*>(c), size_t((const char*)&c->spin - (const char*)c));
     prefetch(c->xsave, kXstate);
     prefetch((void*)c->regs.rsp, kGuestFrames);
     prefetch((void*)(c->fs_base - 64), 192);

@@ -57,6 +57,7 @@ struct KThread : TrapThread {
     alignas(64) u64 thief_tsc;
     u32 thief_schedules;
     alignas(64) u32 tick_schedules;             // schedule_count at the last one
+    u32 waits_in_a_row;                         // ticks that found nothing but idle waits (sched/spin.h)
     u64 switched_in_tsc;
     u64 housekept_tsc;          // when it last looked at timers and descriptors between two switches
     u64 clock_tsc, clock_ns;    // when it last read the clock then, and what it said

@@ -127,6 +127,7 @@ void run_and_store(Coroutine* c, u32 nr) {
     this_thread()->calls++;
     Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
     c->call_nr = nr;
+    c->calls++;
     observe_call(c, nr);
     long r = run(call);
     observe_return(c, nr, r);
