@@ -115,9 +115,14 @@ bool preempted(Coroutine* c, bool ticked) {
     constexpr u32 kMoves = 2;
     bool moves = t->schedule_count - t->tick_schedules >= kMoves;
     if (waits && make_room(c)) return true;
+    // Nobody here made a call, and nobody new came: all compute, and longer slices cost nobody anything.
+    u32 waiting = t->run_count.load(std::memory_order_relaxed);
+    bool computes = !waits && t->calls == t->tick_calls && waiting <= t->tick_waiting;
     t->tick_schedules = t->schedule_count;
+    t->tick_calls = t->calls;
+    t->tick_waiting = waiting;
     // What one waits for may come from a descriptor that nobody else looks at.
-    tick_adapt(queued || (waits && !relieved), moves, relieved || registry().size() < 2);
+    tick_adapt(queued || (waits && !relieved), moves || computes, relieved || registry().size() < 2);
     if (moves) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;

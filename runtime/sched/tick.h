@@ -5,8 +5,9 @@
 // the guest.
 //
 // The period adapts between the policy's bounds: the shortest while a tick finds somebody waiting for the CPU and the same
-// coroutine running as at the last one, doubling otherwise; none at all while the worker has nothing queued and some other worker idles, who then looks after
-// timers and descriptors. A busy worker with no idle one beside it keeps its tick, because nobody else polls.
+// coroutine running as at the last one; doubling otherwise, and while all who take turns only compute; none at all while the
+// worker has nothing queued and some other worker idles, who then looks after timers and descriptors. A busy worker with no idle
+// one beside it keeps its tick, because nobody else polls.
 #pragma once
 #include "runtime/sched/worker.h"
 
@@ -19,7 +20,7 @@ extern u64 g_tick_max_ns;  // 0: no preemption
 void tick_init(bool preempt, u64 min_ns, u64 max_ns);
 // All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on.
 void tick_want(bool queued);
-// A tick came. moves: what is queued gets its turn without ticks.
+// A tick came. moves: what is queued gets its turn without ticks, or has no use for more of them.
 void tick_adapt(bool queued, bool moves, bool somebody_idle);
 void tick_stop();
 

@@ -56,7 +56,9 @@ struct KThread : TrapThread {
     // What a thief saw: schedule_count, and since when it is that.
     alignas(64) u64 thief_tsc;
     u32 thief_schedules;
-    alignas(64) u32 tick_schedules;             // schedule_count at the last one
+    alignas(64) u32 tick_schedules;             // schedule_count, run_count and calls at the last one
+    u32 tick_waiting;
+    u64 tick_calls;
     u32 waits_in_a_row;                         // ticks that found nothing but idle waits (sched/spin.h)
     u64 switched_in_tsc;
     u64 housekept_tsc;          // when it last looked at timers and descriptors between two switches
