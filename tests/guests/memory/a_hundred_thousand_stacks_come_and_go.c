@@ -1,4 +1,4 @@
-// TEST: native=skip timeout=60 configs=w1
+// TEST: native=skip timeout=150 configs=w1
 // Stacks mapped in number beyond vm.max_map_count, unmapped in an order that leaves as many holes as there can be: no call
 // fails, what stays keeps its contents, what is mapped anew is zero, and the program can still map something else.
 #include "../check.h"

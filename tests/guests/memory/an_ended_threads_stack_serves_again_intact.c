@@ -1,3 +1,4 @@
+// TEST: timeout=120
 // What a thread leaves on its stack never takes from the next thread that gets the stack: deep frames, big locals and
 // thread-local storage are whole while threads come and go, some with calls between the madvise and the exit of their own.
 #include "../check.h"
