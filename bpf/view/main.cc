@@ -37,23 +37,23 @@ int main(int argc, char** argv) {
     int workers = -1;
 
     CLI::App* c = app.add_subcommand("ps", "List the processes under ocrun, or the coroutines of one");
-    c->add_option("PID", pid, "process id")->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id")->check(CLI::Range(1, 1 << 22));
     c->callback([&] { status = ps(pid); });
 
     c = app.add_subcommand("top", "Show coroutines by what they cost, live");
-    c->add_option("PID", pid, "process id; without it all processes")->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id; without it all processes")->check(CLI::Range(1, 1 << 22));
     c->add_option("-s,--sort", sort, "cpu, wait (in run queues), parked, switches or tid")->check(CLI::IsMember({"cpu", "wait", "parked", "switches", "tid"}));
-    c->add_option("-n,--rounds", rounds, "end after so many screens")->check(CLI::PositiveNumber);
+    c->add_option("-n,--rounds", rounds, "end after so many screens")->check(CLI::Range(1, 1000000000));
     c->add_option("-i,--interval", interval, "seconds between screens")->check(CLI::Range(0.05, 3600.0));
     c->callback([&] { status = top(pid, sort, rounds, interval); });
 
     c = app.add_subcommand("stacks", "Print the call chain of every coroutine, identical ones folded");
-    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id")->required()->check(CLI::Range(1, 1 << 22));
     c->callback([&] { status = stacks(pid); });
 
     auto target = [&](CLI::App* view) {
-        view->add_option("PID", pid, "process id; or -- COMMAND ARGS...")->check(CLI::PositiveNumber);
-        view->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
+        view->add_option("PID", pid, "process id; or -- COMMAND ARGS...")->check(CLI::Range(1, 1 << 22));
+        view->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::Range(0.001, 1e9));
         view->add_option("-w,--workers", workers, "for a COMMAND: as ocrun's option")->check(CLI::Range(0, 1024));
         view->add_option("-c,--config", config, "for a COMMAND: as ocrun's option");
     };
@@ -85,27 +85,27 @@ int main(int argc, char** argv) {
     });
 
     c = app.add_subcommand("flame", "Draw where coroutines compute and where they wait");
-    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
-    c->add_option("-t,--seconds", flame_seconds, "how long (default 5)")->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id")->required()->check(CLI::Range(1, 1 << 22));
+    c->add_option("-t,--seconds", flame_seconds, "how long (default 5)")->check(CLI::Range(0.001, 1e9));
     c->add_option("-o,--output", file, "the SVG file (default flame.svg)");
     c->add_flag("--folded", folded, "no picture: a line for each stack with its microseconds, for other tools");
     c->callback([&] { status = flame(pid, flame_seconds, !file.empty() ? file : folded ? "flame.folded" : "flame.svg", folded); });
 
     c = app.add_subcommand("watch", "Tell of stalls and deadlocks as they happen");
-    c->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id")->required()->check(CLI::Range(1, 1 << 22));
     c->add_option("-s,--stall-ms", stall_ms, "a coroutine that holds a worker for longer while others wait (default 100)")->check(CLI::Range(1.0, 1e6));
-    c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
+    c->add_option("-t,--seconds", seconds, "how long; default: until interrupted or the process ends")->check(CLI::Range(0.001, 1e9));
     c->callback([&] { status = watch(pid, stall_ms, seconds); });
 
     AgentOptions agent;
     bool probe = false;
     c = app.add_subcommand("bpf", "Load the BPF programs for a process: maps under /sys/fs/bpf/ocrun/PID for bpftool, help for the scheduler");
-    c->add_option("PID", pid, "process id")->check(CLI::PositiveNumber);
+    c->add_option("PID", pid, "process id")->check(CLI::Range(1, 1 << 22));
     c->add_flag("--probe", probe, "only tell whether BPF works here: `ok` or the reason");
     c->add_flag("--print", agent.print, "each switch into the kernel's trace buffer, for bpftool prog tracelog");
     c->add_flag("--no-assist", agent.no_assist, "observe only: send no signals to the runtime");
     c->add_flag("--tree", agent.tree, "the process's children too");
-    c->add_option("-t,--seconds", agent.seconds, "how long; default: until interrupted or the process ends")->check(CLI::PositiveNumber);
+    c->add_option("-t,--seconds", agent.seconds, "how long; default: until interrupted or the process ends")->check(CLI::Range(0.001, 1e9));
     c->add_flag("--background", agent.background)->group("");
     c->add_option("--ready-fd", agent.ready_fd)->group("");
     c->callback([&] {

@@ -51,7 +51,7 @@ int run_command(int argc, char** argv) {
     check->add_flag("--explain", explain_calls, "print what happens to each system call, and why");
     check->callback([&] { status = check_policy(file, explain_calls); });
     CLI::App* dump = app.add_subcommand("dump", "Print every coroutine (guest thread) of a process that runs under ocrun");
-    dump->add_option("PID", pid, "process id")->required()->check(CLI::PositiveNumber);
+    dump->add_option("PID", pid, "process id")->required()->check(CLI::Range(1, 1 << 22));
     dump->callback([&] { status = dump_process(pid); });
     try {
         app.parse(argc, argv);
