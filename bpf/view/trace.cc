@@ -82,12 +82,17 @@ private:
         uint32_t pid, tid;
         double at;
     };
+    struct Park {
+        double from, to;
+        uint64_t detail;
+    };
     struct Call {
         uint64_t nr;
         std::string argument;  // as JSON, or empty
         double since;
         double parked = -1;
         uint64_t detail;
+        std::vector<Park> parks = {};  // those that ended; written with the call
     };
 
     static std::string argument(int64_t a) { return std::to_string(a); }
@@ -129,12 +134,15 @@ private:
         if (run.co) slice(worker.first, worker.second, "coroutine " + std::to_string(run.co), run.since, now);
         run.co = 0;
     }
-    void finish_park(uint32_t pid, uint32_t co, Call& call, double now) {
-        if (call.parked >= 0) slice(pid + kCoroutineTracks, co, "parked", call.parked, now, "\"detail\":" + std::to_string(call.detail));
+    static void finish_park(Call& call, double now) {
+        if (call.parked >= 0) call.parks.push_back({call.parked, now, call.detail});
         call.parked = -1;
     }
     void finish_call(const Key& key, Call& call, double now, const std::string& result) {
-        finish_park(key.first, key.second, call, now);
+        finish_park(call, now);
+        // One that began earlier is of another call, whose return was dropped: how long it took is not known.
+        for (const Park& p : call.parks)
+            if (p.from >= call.since) slice(key.first + kCoroutineTracks, key.second, "parked", p.from, p.to, "\"detail\":" + std::to_string(p.detail));
         slice(key.first + kCoroutineTracks, key.second, call_name(uint32_t(call.nr)), call.since, now,
               (call.argument.empty() ? "" : "\"first argument\":" + call.argument + ",") + "\"result\":" + json_text(result));
     }
@@ -160,7 +168,7 @@ private:
                             (unsigned long long)arrow_count_, r.pid, r.tid, now);
                     arrows_.erase(woken);
                 }
-                if (auto call = calls_.find(key); call != calls_.end()) finish_park(r.pid, e.co, call->second, now);
+                if (auto call = calls_.find(key); call != calls_.end()) finish_park(call->second, now);
                 break;
             }
             case OC_EV_PARK:

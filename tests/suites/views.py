@@ -327,8 +327,12 @@ def trace_of_a_server():
 def refused():
     done = ocrun("ps", "1")
     check("a process that does not run under ocrun is refused", done.returncode == 125 and "ocrun: process 1" in done.stderr, done.stderr)
-    done = ocrun("stacks", "999999999")
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    done = ocrun("stacks", str(ended.pid))
     check("a process that is not there is refused", done.returncode == 125 and "no process" in done.stderr, done.stderr)
+    done = ocrun("stacks", "999999999")
+    check("a number that is no process id is refused", done.returncode == 125 and "PID" in done.stderr, done.stderr)
     if os.geteuid() or not shutil.which("setpriv"):
         return suite.skip("other users", "needs root and setpriv")
     as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
