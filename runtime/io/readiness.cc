@@ -18,10 +18,21 @@ namespace ocrun {
 
 namespace {
 
+// Events while nobody waits for the descriptor wake the idle worker for nothing, and cost whoever caused them the wake: an event
+// loop that is busy gets one for each message. Where that happened several times in a row the kernel is asked for one event at a
+// time (EPOLLONESHOT), and only while somebody waits.
+enum class Asks : u8 { always, while_awaited };
+constexpr u8 kFutileWakes = 8;
+constexpr u16 kOneShots = 1000;  // then another try of the other way, which costs no call for each wait
+
 struct FdState {
     Lock lock;
     std::atomic<u32> sequence;
     bool registered;
+    std::atomic<Asks> asks;
+    u8 futile;                      // wakes of the idle worker in a row that were nobody's
+    u16 one_shots;
+    u32 armed;                      // Asks::while_awaited: the events that the kernel will tell of
     std::atomic<FdKind> kind;
     std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
     std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
@@ -97,31 +108,94 @@ long epoll_fd() {
     return hidden_fd(kHiddenEpoll);
 }
 
-// State lock held.
-long enrol(FdState* state, int fd) {
-    if (state->registered) return 0;
+constexpr u32 kAllEvents = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+
+long control(int operation, int fd, u32 events) {
     long ep = epoll_fd();
     if (is_error(ep)) return ep;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+    event.events = events;
     event.data.u64 = u64(fd);
-    long r = sys(__NR_epoll_ctl, ep, EPOLL_CTL_ADD, fd, &event);
-    if (r == -EEXIST) r = sys(__NR_epoll_ctl, ep, EPOLL_CTL_MOD, fd, &event);
-    if (is_error(r)) return r;
-    state->registered = true;
-    g_registered.fetch_add(1, std::memory_order_relaxed);
-    return 0;
+    return sys(__NR_epoll_ctl, ep, operation, fd, &event);
 }
 
-void on_event(int fd, u32 events) {
+// State lock held.
+long ask_always(FdState* state, int fd, int operation) {
+    long r = control(operation, fd, kAllEvents);
+    if (is_error(r)) return r;
+    state->asks.store(Asks::always, std::memory_order_relaxed);
+    state->futile = 0;
+    return r;
+}
+
+// State lock held. One event of `events`, at once if it is there already.
+long ask_once(FdState* state, int fd, u32 events) {
+    long r = control(EPOLL_CTL_MOD, fd, events | EPOLLONESHOT);
+    if (is_error(r)) return r;
+    state->asks.store(Asks::while_awaited, std::memory_order_relaxed);
+    state->armed = events;
+    return r;
+}
+
+// State lock held.
+u32 awaited(const FdState* state) {
+    u32 events = 0;
+    for (const FdWaiter* w = state->waiters; w; w = w->next) events |= w->events;
+    return events;
+}
+
+// State lock held. Makes the kernel tell of `events`.
+long enrol(FdState* state, int fd, u32 events) {
+    if (!state->registered) {
+        long r = ask_always(state, fd, EPOLL_CTL_ADD);
+        if (r == -EEXIST) r = ask_always(state, fd, EPOLL_CTL_MOD);
+        if (is_error(r)) return r;
+        state->registered = true;
+        g_registered.fetch_add(1, std::memory_order_relaxed);
+        return 0;
+    }
+    if (state->asks.load(std::memory_order_relaxed) == Asks::always || !(events & ~state->armed)) return 0;
+    bool once = ++state->one_shots < kOneShots;
+    if (!once) state->one_shots = 0;
+    long r = once ? ask_once(state, fd, events | awaited(state)) : ask_always(state, fd, EPOLL_CTL_MOD);
+    return r == -ENOENT ? ask_always(state, fd, EPOLL_CTL_ADD) : r;  // closed behind our back, and open again
+}
+
+// Returns whether somebody was woken.
+bool on_event(int fd, u32 events) {
     FdState* state = find(fd);
-    if (!state) return;
+    if (!state) return false;
     Locked held(state->lock);
     if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR | EPOLLPRI)) state->stops_short.store(true, std::memory_order_relaxed);
     state->sequence.fetch_add(1, std::memory_order_release);
-    for (FdWaiter* w = state->waiters; w; w = w->next)
-        if ((w->events | EPOLLERR | EPOLLHUP) & events) wake(w->c, w->token, WakeReason::woken);
+    bool woken = false;
+    u32 others = 0;
+    for (FdWaiter* w = state->waiters; w; w = w->next) {
+        if ((w->events | EPOLLERR | EPOLLHUP) & events)
+            woken |= wake(w->c, w->token, WakeReason::woken);
+        else
+            others |= w->events;
+    }
+    if (state->asks.load(std::memory_order_relaxed) == Asks::while_awaited) {
+        state->armed = 0;
+        if (others && state->registered) ask_once(state, fd, others);
+    } else if (woken) {
+        state->futile = 0;
+    }
+    return woken;
 }
+
+// The idle worker got up for this event, and it was nobody's.
+void on_futile_event(int fd) {
+    FdState* state = find(fd);
+    if (!state) return;
+    Locked held(state->lock);
+    if (!state->registered || state->asks.load(std::memory_order_relaxed) != Asks::always || ++state->futile < kFutileWakes) return;
+    if (!is_error(ask_once(state, fd, awaited(state)))) state->one_shots = 0;
+}
+
+// Every event since it was registered is known of.
+bool told_of_all(const FdState* state) { return state->registered && state->asks.load(std::memory_order_relaxed) == Asks::always; }
 
 void forget(FdState* state, int fd) {
     Locked held(state->lock);
@@ -188,7 +262,7 @@ Pipe* fd_pipe(int fd) {
 
 void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
     FdState* state = find(fd);
-    if (!state || !state->registered || state->stops_short.load(std::memory_order_relaxed)) return;
+    if (!state || !told_of_all(state) || state->stops_short.load(std::memory_order_relaxed)) return;
     FdKind kind = state->kind.load(std::memory_order_relaxed);
     if (kind != FdKind::pipe && kind != FdKind::stream) return;
     Locked held(state->lock);
@@ -206,7 +280,7 @@ bool fd_known_empty(int fd) {
     if (kind != FdKind::pipe && kind != FdKind::stream) return false;
     if (__atomic_load_n(&state->emptied_at, __ATOMIC_RELAXED) != state->sequence.load(std::memory_order_relaxed)) return false;
     Locked held(state->lock);
-    return state->registered && !state->stops_short.load(std::memory_order_relaxed) &&
+    return told_of_all(state) && !state->stops_short.load(std::memory_order_relaxed) &&
            state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
            (kind != FdKind::pipe || (state->pipe && state->emptied_activity == state->pipe->activity.load(std::memory_order_acquire)));
 }
@@ -254,7 +328,7 @@ long fd_link(FdWaiter* w, u32 seen) {
     FdState* state = find_or_make(w->fd);
     if (!state) return -ENOMEM;
     Locked held(state->lock);
-    long r = enrol(state, w->fd);
+    long r = enrol(state, w->fd, w->events);
     if (is_error(r)) return r;
     if (state->sequence.load(std::memory_order_acquire) != seen) return 1;
     w->next = state->waiters;
@@ -327,8 +401,15 @@ void readiness_poll(u64 timeout_ns) {
         n = wait ? oc_syscall_intr(__NR_epoll_pwait, ep, (long)events, kBatch, ms, 0, 8)
                  : sys(__NR_epoll_pwait, ep, events, kBatch, 0, nullptr, 8);
     }
-    for (long i = 0; i < n; i++)
-        if (events[i].data.u64 != kKickTag) on_event(int(events[i].data.u64), events[i].events);
+    bool kicked = false, woken = false;
+    for (long i = 0; i < n; i++) {
+        if (events[i].data.u64 == kKickTag)
+            kicked = true;
+        else
+            woken |= on_event(int(events[i].data.u64), events[i].events);
+    }
+    if (!wait || kicked || woken) return;
+    for (long i = 0; i < n; i++) on_futile_event(int(events[i].data.u64));
 }
 
 void readiness_kick() {

@@ -1,4 +1,5 @@
-// readiness.h - waiting for descriptors: one edge-triggered epoll instance, one registration a descriptor
+// readiness.h - waiting for descriptors: one edge-triggered epoll instance, one registration a descriptor (one-shot where events came
+// that nobody waited for)
 //
 // A caller tries its call without blocking, and on EAGAIN waits here for the next event and tries again. An event between
 // the try and the wait is not lost: the caller reads fd_sequence before the try, and a wait with an old sequence returns
