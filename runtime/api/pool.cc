@@ -1,11 +1,9 @@
-// pool.cc - see pool.h; the janitor thread ends idle carriers, joins dead ones and repeats cancel signals
-#include "runtime/api/pool.h"
+// pool.cc - see pool.h
+#include "runtime/api/pool_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 
-#include <map>
 #include <new>
 
 #include "runtime/api/cancel.h"
@@ -15,55 +13,7 @@ namespace oc {
 
 namespace {
 
-constexpr u64 kPokeAgainNs = 1000000;
-constexpr u64 kTryAgainNs = 10000000;  // when no thread could be made
-
-struct Fifo {
-    Task* head = nullptr;
-    Task* tail = nullptr;
-    void push(Task* t) {
-        t->next = nullptr;
-        (tail ? tail->next : head) = t;
-        tail = t;
-    }
-    Task* pop() {
-        Task* t = head;
-        if (t && !(head = t->next)) tail = nullptr;
-        return t;
-    }
-};
-
-enum class Phase { off, on, stopping, ending };
-
-struct Pool {
-    Lock lock;
-    Phase phase = Phase::off;
-    // Queue. Priority 0 has a list of its own; the map's lists are never empty.
-    Fifo ordinary;
-    std::map<long, Fifo> others;
-    u32 turns = 0;
-    long fair_after = 0;  // the priority that had its turn last
-    u64 queued = 0, under_way = 0, created = 0;
-    u32 queue_max = 0;
-    WaitNode* no_space = nullptr;  // threads that wait to submit, oldest last
-    // Carriers.
-    Carrier* idle = nullptr;
-    Carrier* dead = nullptr;
-    Carrier* all = nullptr;
-    u32 carriers = 0, idle_count = 0, least_idle = 0, most = 0, least = 0, limit = 0;
-    bool searching = false;
-    bool short_of_threads = false;
-    u64 keep_alive_ns = 0, trim_at = kForever;
-    // Janitor and oc_stop.
-    pthread_t janitor{};
-    Thread* janitor_thread = nullptr;
-    bool janitor_leaves = false;
-    Task* cancels = nullptr;
-    Thread* stopper = nullptr;
-};
-
 alignas(Pool) char g_storage[sizeof(Pool)];
-Pool& pool() { return *reinterpret_cast<Pool*>(g_storage); }
 std::atomic<bool> g_made;
 
 void push(Pool& p, Task* t) {
@@ -98,34 +48,46 @@ Task* pop(Pool& p) {
     return __builtin_expect(p.others.empty(), 1) ? p.ordinary.pop() : pop_ranked(p);
 }
 
-struct Successor {
-    oc_self self = nullptr;
-    bool make = false;
-};
-
-// Lock held. Who looks at the queue next, if somebody must.
-inline Successor name_successor(Thread& me, Pool& p) {
-    Successor s;
-    if (!p.queued || p.searching) return s;
-    if (Carrier* c = p.idle) {
-        p.idle = c->next;
-        p.idle_count--;
-        if (p.idle_count < p.least_idle) p.least_idle = p.idle_count;
-        p.searching = c->searcher = true;
-        s.self = c->thread->self;
-        c->idle.store(false, std::memory_order_release);
-        if (!s.self) unpark(me, *c->thread);  // under the lock: a plain thread's memory goes with it
-    } else if (p.carriers < p.limit && p.phase != Phase::ending) {
-        p.carriers++;
-        p.searching = true;
-        s.make = true;
+// Lock held. The carrier's last task is over; to be released without the lock.
+Task* settle(Thread& me, Pool& p, Carrier* c) {
+    Task* t = c->task;
+    if (!t) return nullptr;
+    c->task = nullptr;
+    if (c->released) {  // by its end: somebody else's by now
+        c->released = false;
+        t = nullptr;
     }
-    return s;
+    if (--p.under_way == 0 && p.stopper) unpark(me, *p.stopper);
+    return t;
 }
 
-void kick_janitor(Thread& me, Pool& p) {
-    if (p.janitor_thread) unpark(me, *p.janitor_thread);
+void let_submit(Thread& me, Pool& p) {
+    if (!p.no_space || p.queued >= p.queue_max) return;
+    WaitNode* n = p.no_space;
+    while (n->next) n = n->next;
+    *n->link.load() = nullptr;
+    n->link = nullptr;
+    unpark(me, *n->thread);
 }
+
+// The child of a fork has none of the pool's threads: as before oc_init. What tasks were there is lost with them.
+void after_fork() {
+    if (!g_made) return;
+    t_thread.self = nullptr;
+    substrate_find();
+    new (g_storage) Pool;
+}
+
+void make() {
+    if (g_made) return;
+    new (g_storage) Pool;
+    pthread_atfork(nullptr, nullptr, after_fork);
+    g_made = true;
+}
+
+}  // namespace
+
+Pool& pool() { return *reinterpret_cast<Pool*>(g_storage); }
 
 [[gnu::noinline]] void make_carrier(Thread& me, Pool& p) {
     Carrier* c = new (std::nothrow) Carrier;
@@ -150,174 +112,6 @@ void kick_janitor(Thread& me, Pool& p) {
         kick_janitor(me, p);
     }
 }
-
-inline void summon(Thread& me, Pool& p, const Successor& s) {
-    if (s.self) unpark_later(me, s.self);
-    if (__builtin_expect(s.make, 0)) make_carrier(me, p);
-}
-
-// Lock held. The carrier's last task is over; to be released without the lock.
-Task* settle(Thread& me, Pool& p, Carrier* c) {
-    Task* t = c->task;
-    if (!t) return nullptr;
-    c->task = nullptr;
-    if (c->released) {  // by its end: somebody else's by now
-        c->released = false;
-        t = nullptr;
-    }
-    if (--p.under_way == 0 && p.stopper) unpark(me, *p.stopper);
-    return t;
-}
-
-void let_submit(Thread& me, Pool& p) {
-    if (!p.no_space || p.queued >= p.queue_max) return;
-    WaitNode* n = p.no_space;
-    while (n->next) n = n->next;
-    *n->link.load() = nullptr;
-    n->link = nullptr;
-    unpark(me, *n->thread);
-}
-
-void janitor_trim(Thread& me, Pool& p) {
-    p.lock.lock();
-    u32 spare = p.carriers > p.least ? p.carriers - p.least : 0;
-    u32 out = p.least_idle < spare ? p.least_idle : spare;
-    for (; out && p.idle; out--) {
-        Carrier* c = p.idle;
-        p.idle = c->next;
-        p.idle_count--;
-        c->leave = true;
-        c->idle.store(false, std::memory_order_release);
-        unpark(me, *c->thread);
-    }
-    p.least_idle = p.idle_count;
-    p.trim_at = p.carriers > p.least ? now_ns() + p.keep_alive_ns : kForever;
-    p.lock.unlock();
-}
-
-void janitor_bury(Pool& p) {
-    Carrier* c;
-    {
-        Locked held(p.lock);
-        c = p.dead;
-        p.dead = nullptr;
-    }
-    while (c) {
-        Carrier* next = c->next;
-        pthread_join(c->id, nullptr);
-        carrier_free(c);
-        c = next;
-    }
-}
-
-void janitor_cancels(Pool& p) {
-    Task* list;
-    {
-        Locked held(p.lock);
-        list = p.cancels;
-        p.cancels = nullptr;
-    }
-    while (list) {
-        Task* t = list;
-        list = t->next_cancel;
-        bool over;
-        {
-            Locked held(t->lock);
-            over = has_ended(t) || t->unwinding || !t->cancel;
-            if (over) t->cancel_listed = false;
-        }
-        if (over) {
-            task_release(t);
-            continue;
-        }
-        cancel_poke(t);
-        Locked held(p.lock);
-        t->next_cancel = p.cancels;
-        p.cancels = t;
-    }
-}
-
-// Which tasks wait in system calls? The runtime can be asked; it does not call back.
-void janitor_watch(Thread& me, Pool& p) {
-    Locked held(p.lock);
-    for (Carrier* c = p.all; c; c = c->next_of_all) {
-        if (!c->task || !c->watched.load(std::memory_order_acquire) || !c->thread->self) continue;
-        Locked task(c->task->lock);
-        if (c->task->carrier != c) continue;
-        long call = g_table->waiting_call(me.self, c->thread->self);
-        u32 from = call >= 0 ? OC_RUNNING : OC_SYSCALL, to = call >= 0 ? OC_SYSCALL : OC_RUNNING;
-        if (c->task->state.compare_exchange_strong(from, to, std::memory_order_relaxed)) tell(c->task, from, to, 0, call >= 0 ? call : -1);
-    }
-}
-
-void* janitor_main(void*) {
-    Pool& p = pool();
-    Thread& me = self();
-    me.inside = 1;
-    {
-        Locked held(p.lock);
-        p.janitor_thread = &me;
-    }
-    for (;;) {
-        janitor_bury(p);
-        janitor_cancels(p);
-        bool watch = g_table && g_listeners.load(std::memory_order_relaxed);
-        if (watch) janitor_watch(me, p);
-        u64 now = now_ns(), due = kForever;
-        Successor s;
-        bool trim = false, leave;
-        {
-            Locked held(p.lock);
-            leave = p.janitor_leaves && !p.dead && !p.carriers;
-            if (p.trim_at != kForever) {
-                trim = now >= p.trim_at;
-                due = p.trim_at;
-            }
-            if (p.short_of_threads && p.queued && !p.searching) {
-                p.short_of_threads = false;
-                s = name_successor(me, p);
-                due = now + kTryAgainNs;
-            }
-            if ((p.cancels || watch) && now + kPokeAgainNs < due) due = now + kPokeAgainNs;
-        }
-        if (leave) break;
-        summon(me, p, s);
-        if (trim) {
-            janitor_trim(me, p);
-            continue;
-        }
-        park(me, due, OC_PARK_IDLE);
-    }
-    Locked held(p.lock);
-    p.janitor_thread = nullptr;
-    return nullptr;
-}
-
-int janitor_start(Pool& p) {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&p.janitor, nullptr, janitor_main, nullptr);
-    pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    return -r;
-}
-
-// The child of a fork has none of the pool's threads: as before oc_init. What tasks were there is lost with them.
-void after_fork() {
-    if (!g_made) return;
-    t_thread.self = nullptr;
-    substrate_find();
-    new (g_storage) Pool;
-}
-
-void make() {
-    if (g_made) return;
-    new (g_storage) Pool;
-    pthread_atfork(nullptr, nullptr, after_fork);
-    g_made = true;
-}
-
-}  // namespace
 
 bool pool_is_on() { return g_made && pool().phase != Phase::off; }
 

@@ -1,4 +1,4 @@
-// workers_internal.h - what scheduler.cc and workers.cc know of each other
+// workers_internal.h - what scheduler.cc, idle.cc, workers.cc and world.cc know of each other
 #pragma once
 #include "runtime/sched/workers.h"
 
@@ -26,7 +26,11 @@ void worker_ensure_wanted_spare();
 // makes every look-up of one dearer).
 bool worker_may_take_over();
 
+// world.cc
 bool world_stopping();
+void world_after_fork();
+// Held where kernel threads are started and counted, and through a whole world stop.
+extern Lock g_start_lock;
 // The pinned coroutine is gone: so is its thread.
 [[noreturn]] void pinned_thread_ends();
 // The calling worker holds nothing while it sleeps: a world stop need not wait for it.
