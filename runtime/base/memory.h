@@ -16,6 +16,10 @@ inline constexpr size_t kPageBytes = 4096;
 inline constexpr u64 page_down(u64 x) { return x & ~u64(kPageBytes - 1); }
 inline constexpr u64 page_up(u64 x) { return (x + kPageBytes - 1) & ~u64(kPageBytes - 1); }
 
+// Large zeroed tables of which most programs touch little lie behind all other variables: those share few pages then, and each page
+// that is written costs a fault at every exec and two at every fork.
+#define OC_APART __attribute__((section(".lbss")))
+
 // Zeroed private pages, or nullptr. Never touches brk.
 void* pages_alloc(size_t bytes);
 // As pages_alloc, the start being a multiple of `alignment` (a power of two >= one page).

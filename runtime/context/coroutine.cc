@@ -24,7 +24,7 @@ constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
 
 Lock g_pool_lock;
 Coroutine* g_free;
-u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
+OC_APART u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
 size_t g_mapped;  // chunks there are; in the child of a fork more than chunk_count
 
 size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include "runtime/base/memory.h"
 #include "runtime/io/readiness.h"
 
 namespace ocrun {
@@ -10,7 +11,7 @@ namespace ocrun {
 namespace {
 
 constexpr u32 kGroups = 64, kGroup = 8;
-Pipe g_pipes[kGroups * kGroup];
+OC_APART Pipe g_pipes[kGroups * kGroup];
 Lock g_table_lock;
 bool g_used;  // the table: most processes never touch it
 

@@ -47,7 +47,8 @@ constexpr u8 kMostlyWaits = 3;
 
 // Two levels, so that only used parts cost memory.
 constexpr u32 kLeafSlots = 1024, kLeaves = 1024;
-std::atomic<FdState*> g_leaves[kLeaves];
+OC_APART std::atomic<FdState*> g_leaves[kLeaves];
+u32 g_leaf_end;  // behind the last leaf there is; only grows, under the lock
 Lock g_leaf_lock;
 
 std::atomic<int> g_epoll{-1};
@@ -71,6 +72,7 @@ FdState* find_or_make(int fd) {
         FdState* fresh = (FdState*)pages_alloc(kLeafSlots * sizeof(FdState));
         if (!fresh) return nullptr;
         leaf.store(fresh, std::memory_order_release);
+        if (u32 end = u32(fd) / kLeafSlots + 1; end > g_leaf_end) __atomic_store_n(&g_leaf_end, end, __ATOMIC_RELEASE);
     }
     return find(fd);
 }
@@ -371,7 +373,7 @@ void fd_forget(int fd) {
 }
 
 void fd_forget_range(unsigned first, unsigned last) {
-    for (u32 leaf = first / kLeafSlots; leaf < kLeaves && u64(leaf) * kLeafSlots <= last; leaf++) {
+    for (u32 leaf = first / kLeafSlots; leaf < __atomic_load_n(&g_leaf_end, __ATOMIC_ACQUIRE) && u64(leaf) * kLeafSlots <= last; leaf++) {
         if (!g_leaves[leaf].load(std::memory_order_acquire)) continue;
         for (u32 i = 0; i < kLeafSlots; i++) {
             u32 fd = leaf * kLeafSlots + i;
@@ -433,8 +435,8 @@ void readiness_after_fork(bool shared_files) {
     }
     g_registered.store(0, std::memory_order_relaxed);
     pipes_after_fork();
-    for (auto& leaf : g_leaves) {
-        FdState* states = leaf.load(std::memory_order_relaxed);
+    for (u32 leaf = 0; leaf < g_leaf_end; leaf++) {
+        FdState* states = g_leaves[leaf].load(std::memory_order_relaxed);
         if (!states) continue;
         for (u32 i = 0; i < kLeafSlots; i++) {
             states[i].lock.reset();

@@ -73,7 +73,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     u64 top = (u64)(q.stack.argv - 1);
     size_t size = initial_stack_bytes(q.stack);
     // Nearly always small enough to need no mapping.
-    alignas(16) static char usual[16 * 1024];
+    OC_APART alignas(16) static char usual[16 * 1024];
     char* buffer = size <= sizeof usual ? usual : (char*)pages_alloc(size);
     InitialStack stack{};
     if (!buffer) return -ENOMEM;

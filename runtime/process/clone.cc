@@ -256,7 +256,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
 Shared* tree_shared() {
     if (Shared* s = g_shared.load(std::memory_order_acquire)) return s;
     long r = sys(__NR_mmap, nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, hidden_fd(kHiddenPolicy), kSharedOffset);
-    static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
+    OC_APART static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
     Shared *fresh = is_error(r) ? &private_shared : (Shared*)r, *none = nullptr;
     if (g_shared.compare_exchange_strong(none, fresh)) return fresh;
     if (!is_error(r)) pages_free(fresh, kPageBytes);

@@ -21,7 +21,7 @@
 
 namespace ocrun {
 
-char g_exe_path[4096];
+OC_APART char g_exe_path[4096];
 bool g_host_no_new_privs;
 
 namespace {

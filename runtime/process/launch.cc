@@ -256,7 +256,7 @@ namespace {
 }
 
 // The built-in policy's filter was made with ocrun; only where its own text ends was not known then.
-sock_filter g_program[BPF_MAXINSNS];
+OC_APART sock_filter g_program[BPF_MAXINSNS];
 
 long default_filter(const Policy&, u32 hidden, const sock_filter** program, u32* length, Text*) {
     if (hidden != kUsualHiddenBase) return -EAGAIN;

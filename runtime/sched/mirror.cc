@@ -32,7 +32,7 @@ oc_coroutine_row* g_rows;
 u32 g_row_count;
 oc_ring_row* g_rings;
 u32 g_ring_workers;
-std::atomic<u64> g_used[kMostRows / 64];  // one bit a row
+OC_APART std::atomic<u64> g_used[kMostRows / 64];  // one bit a row
 u64 g_tsc0, g_ns0, g_rate;                // 32.32 nanoseconds a tick
 
 u64 ticks_to_ns(u64 ticks) { return u64((unsigned __int128)ticks * g_rate >> 32); }

@@ -115,7 +115,7 @@ void attend_now() {
 
 // The first worker's is part of the image, without a call and a mapping of its own; aligned here, because an alignment in the
 // file would make a segment more.
-static u8 g_first_block[2 * kThreadBlockBytes];
+OC_APART static u8 g_first_block[2 * kThreadBlockBytes];
 static std::atomic<bool> g_first_taken{false};
 
 KThread* kthread_alloc(ThreadKind kind) {

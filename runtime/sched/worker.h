@@ -32,7 +32,6 @@ struct KThread : TrapThread {
     // consumer (this thread's runtime code); indices only grow.
     static constexpr u32 kLatchSlots = 64;
     std::atomic<u32> latch_in, latch_out;
-    siginfo_t latch[kLatchSlots];
 
     // worker
     Lock run_lock;          // queue: sched/run_queues.h
@@ -95,6 +94,8 @@ struct KThread : TrapThread {
     // offload
     std::atomic<OffloadJob*> job;
     KThread* next_idle;
+
+    siginfo_t latch[kLatchSlots];  // last: what else is used lies in few pages then
 };
 
 inline constexpr size_t kIdleStackOffset = 16 * 1024, kIdleStackBytes = 48 * 1024;

@@ -17,8 +17,8 @@
 
 namespace ocrun {
 
-alignas(kPageBytes) oc_worker_slot g_worker_slots[kMaxWorkers];
-KThread* g_workers[kMaxWorkers];
+OC_APART alignas(kPageBytes) oc_worker_slot g_worker_slots[kMaxWorkers];
+OC_APART KThread* g_workers[kMaxWorkers];
 std::atomic<u32> g_worker_count{0};
 Lock g_start_lock;
 

@@ -31,7 +31,7 @@ struct Bucket {
 };
 
 constexpr u32 kBucketBits = 14;
-Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
+OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
 // Which parts of the table were ever used: a fork's child looks at no others.
 constexpr u32 kGroupBits = 7;
 std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];

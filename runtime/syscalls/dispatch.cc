@@ -24,7 +24,7 @@ const Policy* g_policy;
 
 namespace {
 
-Handler g_handlers[kSyscallLimit] = {};
+OC_APART Handler g_handlers[kSyscallLimit];
 
 constexpr u64 kNanosecondsPerSecond = 1000000000ul;
 

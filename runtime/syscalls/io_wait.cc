@@ -49,7 +49,7 @@ struct WaitList {
     IoWait* first;
 };
 constexpr u32 kWaitLists = 1024;
-WaitList g_waiting[kWaitLists];  // .bss
+OC_APART WaitList g_waiting[kWaitLists];  // .bss
 
 WaitList& list_of(unsigned fd) { return g_waiting[fd % kWaitLists]; }
 

@@ -29,7 +29,7 @@ struct Site {
     State state;
 };
 constexpr u32 kSites = 256, kProbes = 8;
-Site g_sites[kSites];
+OC_APART Site g_sites[kSites];
 
 // Stubs lie in arenas near the code they serve; the table beside says which addresses they stand for.
 struct StubInfo {
