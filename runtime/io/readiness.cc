@@ -37,6 +37,7 @@ struct FdState {
     std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
     std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
+    u32 position_lock;              // position_lock.h
     u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
     u64 emptied_activity;
     Pipe* pipe;                     // the pipe's entry, if it is one and there was room
@@ -110,6 +111,7 @@ long epoll_fd() {
     return hidden_fd(kHiddenEpoll);
 }
 
+constexpr u32 kAlways = EPOLLERR | EPOLLHUP;  // what a waiter is told of whether it asked or not
 constexpr u32 kAllEvents = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 long control(int operation, int fd, u32 events) {
@@ -142,13 +144,24 @@ long ask_once(FdState* state, int fd, u32 events) {
 // State lock held.
 u32 awaited(const FdState* state) {
     u32 events = 0;
-    for (const FdWaiter* w = state->waiters; w; w = w->next) events |= w->events;
+    for (const FdWaiter* w = state->waiters; w; w = w->next) events |= w->events | kAlways;
     return events;
+}
+
+// Files of /proc that can be polled (mounts, kernel/hostname) say what is new once to each description, and asking them here would
+// take it from the guest: those that wait for them ask the kernel themselves. Other files have no readiness, as epoll would say.
+bool has_no_readiness(const FdState* state, int fd) {
+    struct stat st;
+    FdKind kind = state->kind.load(std::memory_order_relaxed);
+    if (kind != FdKind::unknown && kind != FdKind::file) return false;
+    return !is_error(sys(__NR_fstat, fd, &st)) && S_ISREG(st.st_mode);
 }
 
 // State lock held. Makes the kernel tell of `events`.
 long enrol(FdState* state, int fd, u32 events) {
+    events |= kAlways;
     if (!state->registered) {
+        if (has_no_readiness(state, fd)) return -EOPNOTSUPP;
         long r = ask_always(state, fd, EPOLL_CTL_ADD);
         if (r == -EEXIST) r = ask_always(state, fd, EPOLL_CTL_MOD);
         if (is_error(r)) return r;
@@ -173,10 +186,10 @@ bool on_event(int fd, u32 events) {
     bool woken = false;
     u32 others = 0;
     for (FdWaiter* w = state->waiters; w; w = w->next) {
-        if ((w->events | EPOLLERR | EPOLLHUP) & events)
+        if ((w->events | kAlways) & events)
             woken |= wake(w->c, w->token, WakeReason::woken);
         else
-            others |= w->events;
+            others |= w->events | kAlways;
     }
     if (state->asks.load(std::memory_order_relaxed) == Asks::while_awaited) {
         state->armed = 0;
@@ -222,6 +235,7 @@ FdKind ask_kind(int fd, u64* inode) {
     if (is_error(sys(__NR_fstat, fd, &st))) return FdKind::unknown;
     *inode = st.st_ino;
     if (S_ISFIFO(st.st_mode)) return FdKind::pipe;
+    if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) return FdKind::file;
     if (!S_ISSOCK(st.st_mode)) return FdKind::other;
     i32 domain, type;
     u32 size = sizeof domain;
@@ -255,6 +269,11 @@ FdKind fd_kind(int fd, bool learn) {
     state->emptied_at = sequence - 1;
     state->kind.store(kind, std::memory_order_release);
     return kind;
+}
+
+u32* fd_position_lock(int fd) {
+    FdState* state = find(fd);
+    return state && state->kind.load(std::memory_order_acquire) == FdKind::file ? &state->position_lock : nullptr;
 }
 
 Pipe* fd_pipe(int fd) {
@@ -368,8 +387,8 @@ long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeRe
 }
 
 void fd_forget(int fd) {
-    if (FdState* state = find(fd))
-        if (state->registered || state->waiters || state->kind.load(std::memory_order_acquire) != FdKind::unknown) forget(state, fd);
+    // Always under the lock: another worker may be registering the number right now.
+    if (FdState* state = find(fd)) forget(state, fd);
 }
 
 void fd_forget_range(unsigned first, unsigned last) {
@@ -444,6 +463,9 @@ void readiness_after_fork(bool shared_files) {
             states[i].waiters = nullptr;
             states[i].stops_short.store(false, std::memory_order_relaxed);
             states[i].kind.store(FdKind::unknown, std::memory_order_relaxed);
+            states[i].waits.store(0, std::memory_order_relaxed);
+            for (std::atomic<u32>& fact : states[i].facts) fact.store(0, std::memory_order_relaxed);
+            states[i].position_lock = 0;
             states[i].pipe = nullptr;
         }
     }

@@ -24,6 +24,7 @@ struct FdWaiter {
 enum class FdKind : u8 {
     unknown,
     other,
+    file,    // a regular one, or a block device
     pipe,    // FIFOs too
     stream,  // a TCP socket
     unix_stream,
@@ -48,6 +49,8 @@ void fd_note_urgent(int fd);
 // The pipe behind fd (pipes.h), nullptr when it is none or not known. Good until fd is forgotten.
 struct Pipe;
 Pipe* fd_pipe(int fd);
+// The word of the lock of a file's position (syscalls/read_write.cc), nullptr for what has none or is not known. Always valid.
+u32* fd_position_lock(int fd);
 // Whether tries on fd lately would have blocked: then it pays to let others run first, who may bring what is waited for.
 void fd_note_try(int fd, bool would_block);
 bool fd_mostly_waits(int fd);

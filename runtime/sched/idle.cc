@@ -27,20 +27,19 @@ KThread* idle_poller() {
     return t && !t->retaken.load(std::memory_order_relaxed) ? t : nullptr;
 }
 
-namespace {
-
 void kick_poller(KThread* poller) {
-    // The monitor does not have the descriptor that g_hooks.kick writes to.
-    if (this_thread()->kind == ThreadKind::monitor)
+    // The monitor does not have the descriptor that g_hooks.kick writes to, and a pinned thread may have descriptors of its own.
+    KThread* t = this_thread();
+    if (t->kind == ThreadKind::monitor || t->owner.load(std::memory_order_relaxed))
         worker_kick(poller);
     else
         g_hooks.kick();
 }
 
-}  // namespace
-
 void poller_check_timers() {
-    KThread* poller = idle_poller();
+    // The timer first: the poller looks for a sooner one after it has said until when it sleeps. One without a place polls as well.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    KThread* poller = g_poller.load(std::memory_order_seq_cst);
     if (poller && timers_next() < g_poller_deadline.load(std::memory_order_seq_cst)) kick_poller(poller);
 }
 

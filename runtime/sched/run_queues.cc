@@ -78,7 +78,7 @@ void enqueue_common(Coroutine* c) {
     }
     // If all workers are idle one must get up; busy ones look at every switch.
     if (KThread* poller = idle_poller(); poller && poller != this_thread())
-        g_hooks.kick();
+        kick_poller(poller);
     else if (!sleeper_wake())
         worker_start_one();
 }

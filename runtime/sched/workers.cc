@@ -301,6 +301,18 @@ bool worker_retake(KThread* t) {
 bool worker_reclaim(bool has_work) {
     KThread* t = this_thread();
     if (!take_place() && !(has_work && take_idle_place())) return false;
+    Locked held(g_sleep_lock);
+    if (!t->retaken.load(std::memory_order_relaxed)) {
+        g_active.fetch_sub(1, std::memory_order_seq_cst);  // spare_wake gave it one meanwhile
+        return true;
+    }
+    // It may have become a spare where it slept.
+    if (t->in_spares) {
+        KThread** at = &g_spares;
+        while (*at != t) at = &(*at)->next_sleeper;
+        *at = t->next_sleeper;
+        t->in_spares = false;
+    }
     t->slot->retaken = 0;
     t->retaken.store(false, std::memory_order_seq_cst);
     return true;

@@ -56,6 +56,8 @@ bool work_waits();
 bool somebody_idle();
 // An idle worker that sleeps as the poller, or nullptr.
 KThread* idle_poller();
+// Makes it get up.
+void kick_poller(KThread* poller);
 // A timer was armed after the poller went to sleep until a later one: makes it look again.
 void poller_check_timers();
 

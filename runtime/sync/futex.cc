@@ -132,7 +132,7 @@ bool futex_is_shared(u64 address, u32 op) {
     return mapping_is_shared(address);
 }
 
-long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {
+static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, bool interruptible, const char* what) {
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
     Waiter w;
@@ -142,18 +142,32 @@ long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadlin
     w.address = address;
     w.bitset = bitset;
     w.c = c;
-    w.token = wait_begin(c, true);
+    w.token = wait_begin(c, interruptible);
     long early = queue_if_unchanged(bucket_of(address), &w, expected);
     if (early) {
         wake(c, w.token, WakeReason::woken);
-        wait_park(c, kNever, "futex", address);
+        wait_park(c, kNever, what, address);
         return early;
     }
-    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    WakeReason why = wait_park(c, deadline_ns, what, address);
     unqueue_own(&w);
     if (why == WakeReason::timeout) return -ETIMEDOUT;
     if (why != WakeReason::woken) return -EINTR;
     return 0;
+}
+
+long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {
+    return wait_on(c, address, expected, bitset, deadline_ns, true, "futex");
+}
+
+ParkingLock::ParkingLock(Coroutine* c, u32* word, const char* what) : word_(word) {
+    u32 free = 0;
+    if (!word_ || __atomic_compare_exchange_n(word_, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+    while (__atomic_exchange_n(word_, 2, __ATOMIC_ACQUIRE)) wait_on(c, u64(word_), 2, ~0u, kNever, false, what);
+}
+
+ParkingLock::~ParkingLock() {
+    if (word_ && __atomic_exchange_n(word_, 0, __ATOMIC_RELEASE) == 2) futex_wake(u64(word_), 1, ~0u);
 }
 
 long futex_wake(u64 address, u32 count, u32 bitset) {

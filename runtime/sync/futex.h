@@ -18,6 +18,18 @@ bool futex_is_shared(u64 address, u32 op);
 
 // Waits while *address == expected. 0 when woken, -EAGAIN, -ETIMEDOUT, -EINTR (a signal is pending), -EFAULT, -EINVAL.
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns);
+// A lock of the runtime's own that is held over parks; the word is 0 when free. Waiting for it parks the coroutine and no signal ends
+// that. A null word: no lock.
+class ParkingLock {
+public:
+    ParkingLock(Coroutine* c, u32* word, const char* what);
+    ~ParkingLock();
+    ParkingLock(const ParkingLock&) = delete;
+    ParkingLock& operator=(const ParkingLock&) = delete;
+
+private:
+    u32* word_;
+};
 // Number woken, or -errno.
 long futex_wake(u64 address, u32 count, u32 bitset);
 long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected);

@@ -66,20 +66,26 @@ namespace {
 // A word in shared memory may have its owner in another process, which knows nothing of waiters here: they look again and again.
 constexpr u64 kLookAgainNs = 1000000;
 
-// Is the word owned by a coroutine of some process? The kernel finds no thread of that id.
-bool owned_by_a_coroutine(u64 address) {
+u32 owner_of(u64 address) {
     u32 value;
-    if (guest_load_u32((const u32*)address, &value)) return false;
-    u32 owner = value & FUTEX_TID_MASK;
-    return owner >= kFirstThreadId && owner < kThreadIdEnd;
+    return guest_load_u32((const u32*)address, &value) ? 0 : value & FUTEX_TID_MASK;
+}
+
+// ESRCH: no thread has the id in the word. That may be because it is a coroutine's, of some process; and since the kernel looked, the
+// owner may have gone or changed. Only an owner that was there before the call, and is the same after it, says that there is none.
+bool owner_is_dead(u64 address, u32 owner_before) {
+    u32 owner = owner_of(address);
+    return owner && owner == owner_before && (owner < kFirstThreadId || owner >= kThreadIdEnd);
 }
 
 // FUTEX_LOCK_PI, FUTEX_LOCK_PI2 of a lone thread: the kernel's, but for words that a threaded process of the tree holds.
 long lock_pi_alone(Call& call) {
     u64 deadline = kNever;
     for (;;) {
+        u32 owner = owner_of(call.a[0]);
         long r = blocking_native(call, kRestartSys);
-        if (r != -ESRCH || !owned_by_a_coroutine(call.a[0])) return r;
+        if (r != -ESRCH || owner_is_dead(call.a[0], owner)) return r;
+        if (!owner_of(call.a[0])) continue;
         if (call.a[3] && deadline == kNever) {
             Timespec64 t;
             if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
@@ -95,6 +101,9 @@ long lock_pi_alone(Call& call) {
 
 }  // namespace
 
+// The kernel counts after it has woken one.
+static u32 wakes(u32 asked) { return i32(asked) < 1 ? 1 : asked; }
+
 long h_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
@@ -107,8 +116,9 @@ long h_futex(Call& call) {
     // A lone coroutine cannot be woken by anything in its own process: the kernel waits best, and knows every rule.
     if (!g_multi) {
         if (command == FUTEX_TRYLOCK_PI) {
+            u32 owner = owner_of(address);
             long r = native(call);
-            return r == -ESRCH && owned_by_a_coroutine(address) ? -EAGAIN : r;
+            return r == -ESRCH && !owner_is_dead(address, owner) ? -EAGAIN : r;
         }
         if (!timed_wait && command != FUTEX_LOCK_PI && command != FUTEX_LOCK_PI2 && command != FUTEX_WAIT_REQUEUE_PI) return native(call);
         if (command == FUTEX_WAIT && call.a[3]) {
@@ -159,7 +169,7 @@ long h_futex(Call& call) {
         case FUTEX_WAKE:
         case FUTEX_WAKE_BITSET:
             if (futex_is_shared(address, op)) return native(call);
-            return futex_wake(address, value, command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
+            return futex_wake(address, wakes(value), command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
         case FUTEX_REQUEUE:
         case FUTEX_CMP_REQUEUE:
             if (futex_is_shared(address, op)) return native(call);
@@ -167,7 +177,7 @@ long h_futex(Call& call) {
             return futex_requeue(address, value, call.a[4], u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
         case FUTEX_WAKE_OP:
             if (futex_is_shared(address, op)) return native(call);
-            return futex_wake_op(address, value, call.a[4], u32(call.a[3]), u32(call.a[5]));
+            return futex_wake_op(address, wakes(value), call.a[4], wakes(u32(call.a[3])), u32(call.a[5]));
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
             bool shared = futex_is_shared(address, op);
@@ -192,8 +202,9 @@ long h_futex(Call& call) {
             }
         }
         case FUTEX_TRYLOCK_PI: {
+            u32 owner = owner_of(address);
             long r = futex_trylock_pi(c, address);
-            return r == -ESRCH && owned_by_a_coroutine(address) && futex_is_shared(address, op) ? -EAGAIN : r;
+            return r == -ESRCH && futex_is_shared(address, op) && !owner_is_dead(address, owner) ? -EAGAIN : r;
         }
         case FUTEX_WAIT_REQUEUE_PI: {
             if (futex_is_shared(address, op)) return -ENOSYS;

@@ -51,6 +51,8 @@ struct WaitList {
 constexpr u32 kWaitLists = 1024;
 OC_APART WaitList g_waiting[kWaitLists];  // .bss
 
+std::atomic<u32> g_kept{0};  // descriptors given to calls that wait, by who closed their number
+
 WaitList& list_of(unsigned fd) { return g_waiting[fd % kWaitLists]; }
 
 // Lock held.
@@ -75,7 +77,9 @@ void io_wait_keep_files(unsigned first, unsigned last) {
             // Beyond the runtime's own numbers, where no program counts on the next free one. Without room the waiter
             // finds its number closed.
             long copy = sys(__NR_fcntl, w->fd_, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
-            if (!is_error(copy)) w->kept_ = int(copy);
+            if (is_error(copy)) continue;
+            w->kept_ = int(copy);
+            g_kept.fetch_add(1, std::memory_order_relaxed);
         }
     }
 }
@@ -85,6 +89,19 @@ IoWait::~IoWait() {
     fd_forget(fd_);
     sys(__NR_close, fd_);
     call_.a[index_] = number_;
+    g_kept.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void io_wait_after_fork(bool shared_files) {
+    if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
+    for (WaitList& list : g_waiting) {
+        list.lock.reset();
+        for (IoWait* w = list.first; w && !shared_files; w = w->next_) {
+            if (w->kept_ >= 0) sys(__NR_close, w->kept_);
+            if (w->own_fd_) sys(__NR_close, w->fd_);
+        }
+        list.first = nullptr;
+    }
 }
 
 void note_options_changed() { __atomic_fetch_add(&tree_shared()->options_changed, 1, __ATOMIC_SEQ_CST); }
@@ -117,7 +134,7 @@ void IoWait::look() {
     long flags = sys(__NR_fcntl, fd_, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
     if (counted && !nonblocking_ && !is_error(flags)) fd_note_fact(fd_, FdFact::blocking, changes, sequence);
-    if (kind == FdKind::pipe || kind == FdKind::other) return;  // only sockets have time-outs
+    if (kind == FdKind::pipe || kind == FdKind::other || kind == FdKind::file) return;  // only sockets have time-outs
     deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
     if (counted && socket_ && deadline_ns_ == kNever) fd_note_fact(fd_, timeout, changes, sequence);
 }
@@ -173,6 +190,7 @@ long IoWait::block() {
         if (next_) next_->link_ = link_;
     }
     if (kept_ >= 0) {
+        if (own_fd_) g_kept.fetch_sub(1, std::memory_order_relaxed);
         own_fd_ = true;  // an earlier one was closed by whoever closed its number
         fd_ = kept_;
         kept_ = -1;

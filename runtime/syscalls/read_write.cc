@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "runtime/io/ring.h"
+#include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
 #include "runtime/syscalls/proc_self.h"
 
@@ -146,10 +147,15 @@ long plain_write(int fd, const Transfer& t, Pipe* pipe) {
     return try_transfer(__NR_pwritev2, fd, t, 0);
 }
 
+u32* position_lock(int fd, const Transfer& t) { return t.position < 0 ? fd_position_lock(fd) : nullptr; }
+
 long do_read(Call& call, Transfer& t) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
     w.give_way();
+    w.kind();
+    // A read in several parts is one read for others who use the same position, as f_pos_lock makes it in the kernel.
+    ParkingLock position(c, position_lock(w.fd(), t), "file position");
     for (;;) {
         w.arm();
         FdKind kind = w.kind();
@@ -161,7 +167,7 @@ long do_read(Call& call, Transfer& t) {
         if (r > 0) {
             if (pipe) pipe_took(pipe, u64(r));
             if (u64(r) == t.v.total()) return r;
-            if (kind == FdKind::other || kind == FdKind::unknown) return read_rest(c, w.fd(), t, r);
+            if (kind == FdKind::file || kind == FdKind::other || kind == FdKind::unknown) return read_rest(c, w.fd(), t, r);
             if (t.v.reaches_end(u64(r))) w.emptied();
             return r;
         }
@@ -201,6 +207,8 @@ long do_write(Call& call, Transfer& t) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLOUT, SO_SNDTIMEO);
     u64 done = 0, total = 0;
+    w.kind();
+    ParkingLock position(c, position_lock(w.fd(), t), "file position");
     for (;;) {
         w.arm();
         FdKind kind = w.kind();

@@ -38,21 +38,24 @@ long h_sendfile(Call& call) {
     Coroutine* c = call.c;
     Call part = call;
     IoWait w(part, 0, EPOLLOUT, SO_SNDTIMEO);
+    IoWait in(part, 1, EPOLLIN, SO_RCVTIMEO);
     bool to_pipe = sys(__NR_fcntl, w.fd(), F_GETPIPE_SZ) > 0;
     u64 done = 0, wanted = call.a[3];
     for (;;) {
         u64 left = wanted - done;
         w.arm();
+        in.arm();
         long r = -EAGAIN;
         if (to_pipe) {
-            r = sys(__NR_splice, call.a[1], call.a[2], w.fd(), nullptr, left, SPLICE_F_NONBLOCK);
+            r = sys(__NR_splice, in.fd(), call.a[2], w.fd(), nullptr, left, SPLICE_F_NONBLOCK);
         } else if (ready_now(w.fd(), POLLOUT)) {
             part.a[3] = sendfile_part(w.fd(), left);
             r = native_attempt(part);
         }
         if (r == -EAGAIN) {
             if (done && w.nonblocking()) return long(done);
-            r = w.block();
+            IoWait& wait = to_pipe && !ready_now(in.fd(), POLLIN) ? in : w;
+            r = wait.block();
             if (r == 0) {
                 if (done && w.is_socket() && w.error_waits()) return long(done);
                 continue;
