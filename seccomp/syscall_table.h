@@ -53,9 +53,10 @@ const char* syscall_name(unsigned nr);
 // Thread ids that the runtime gives out: above the kernel's pids, inside FUTEX_TID_MASK.
 inline constexpr u32 kFirstThreadId = 1u << 22, kThreadIdEnd = 1u << 30;
 
-// The runtime's window: no guest mapping may replace it (link address 0x7c000000, CMakeLists.txt).
+// The runtime's window: no guest mapping may replace it (link address 0x7c000000, CMakeLists.txt). It ends before the shadow of
+// AddressSanitizer, which begins at 0x7fff7000.
 inline constexpr u64 kWindowBegin = 0x7c000000;
-inline constexpr u64 kWindowEnd = 0x80000000;
+inline constexpr u64 kWindowEnd = 0x7e000000;
 
 // Where the runtime places stacks of guest threads (runtime/memory/arena.h): 16 TiB that nothing else uses by itself: above the
 // hints of V8 and the ranges of ZGC, below PIE programs. Where MSan or TSan have it, stacks lie as the kernel wants.

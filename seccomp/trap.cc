@@ -80,6 +80,17 @@ u32 read_key_rights() {
     return rights;
 }
 
+void write_key_rights(u32 rights) { asm volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory"); }
+
+// A clear bit: initial, which is not what the kernel gives to new programs.
+u32 key_rights_in(const GuestContext* c) {
+    return *(const u64*)(c->xsave + kLegacyBytes) >> kKeysComponent & 1 ? *(const u32*)(c->xsave + g_facts.keys) : 0;
+}
+
+void note_key_rights(const GuestContext* c) {
+    if (g_facts.keys && key_rights_in(c) != g_initial_key_rights && !g_key_rights_used) g_key_rights_used = true;
+}
+
 void set_key_rights(GuestContext* c, u32 rights) {
     *(u64*)(c->xsave + g_facts.keys) = rights;
     *(u64*)(c->xsave + kLegacyBytes) |= 1u << kKeysComponent;
@@ -110,6 +121,18 @@ oc_sigreturn:
 
 extern "C" [[noreturn]] void oc_leave(GuestContext* c, void (*entry)(GuestContext*));
 
+bool g_key_rights_used;
+
+void load_key_rights(const GuestContext* c) {
+    if (!g_facts.keys) return;
+    u32 rights = key_rights_in(c);
+    if (rights != read_key_rights()) write_key_rights(rights);
+}
+
+void open_all_keys() {
+    if (g_facts.keys) write_key_rights(0);
+}
+
 size_t xsave_bytes() { return g_xsave_bytes; }
 size_t xsave_exact_bytes() { return g_xsave_exact_bytes; }
 u64 xsave_features() { return g_xsave_features; }
@@ -135,16 +158,21 @@ void save_xstate(GuestContext* c, const ucontext_t* uc) {
         memset(c->xsave + kLegacyBytes + 16, 0, 48);  // XRSTOR insists on zero reserved header bytes
     }
     drop_initial_x87(c->xsave);
+    note_key_rights(c);
 }
 
 void save_live_xstate(GuestContext* c) {
     u32 in_use = oc_xstate_save(c->xsave);
     if (in_use & 1) drop_initial_x87(c->xsave);
+    note_key_rights(c);
     trap_thread()->in_use = in_use;
     c->xstate_live = false;
 }
 
-void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) { oc_leave(c, entry); }
+void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) {
+    if (g_key_rights_used && !c->xstate_live) load_key_rights(c);
+    oc_leave(c, entry);
+}
 
 void copy_xstate(GuestContext* to, const GuestContext* from) {
     if (from->xstate_live) {

@@ -130,6 +130,12 @@ void reset_xstate(GuestContext* c);
 void set_control_words(GuestContext* c, u32 mxcsr, u16 x87_control);
 // The present rights of protection keys into a context whose extended state is not live.
 void keep_key_rights(GuestContext* c);
+// The kernel enters handlers with initial rights, and other coroutines have others: what the runtime reads and writes for a guest is
+// done with that guest's. g_key_rights_used: somebody had rights other than the initial ones.
+extern bool g_key_rights_used;
+void load_key_rights(const GuestContext* c);
+// The calling kernel thread never runs guest code; what it reads and writes for guests may have any key.
+void open_all_keys();
 
 extern "C" {
 // Loads everything and jumps into the guest. When TrapThread.latched is set it goes to oc_exit_again instead.

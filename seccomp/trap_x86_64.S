@@ -34,13 +34,25 @@ oc_stub_entry:
     pop %r11
     mov %r11, 24(%rdi)
     mov %r11, 136(%rdi)
-    test $0x400, %r11d
+    test $0x44400, %r11d                # AC NT DF
     jz 1f
-    cld
+    push $0x202
+    popfq
 1:  xor %ebp, %ebp
     call oc_enter_stub
     mov %rax, %rdi
     jmp oc_resume_guest
+
+# Handlers are entered with the guest's AC and NT: code of ours would fault at unaligned data, and at iretq.
+.macro plain_flags
+    pushfq
+    testl $0x44000, (%rsp)
+    lea 8(%rsp), %rsp
+    jz 77f
+    push $0x202
+    popfq
+77:
+.endm
 
 # Everything of the context at rdi but rcx, rsp and rdi itself.
 .macro load_registers
@@ -127,6 +139,7 @@ oc_exit_end:
 oc_exit_again:
     mov %gs:8, %rdi                     # TrapThread.current
     mov 232(%rdi), %rsp                 # GuestContext.runtime_stack
+    plain_flags
     xor %ebp, %ebp
     call oc_exit_loop
     ud2
@@ -185,6 +198,7 @@ oc_clone_child:
     .balign 16
 oc_leave:
     mov 232(%rdi), %rsp
+    plain_flags
     xor %ebp, %ebp
     call *%rsi
     ud2

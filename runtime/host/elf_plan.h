@@ -16,7 +16,7 @@ inline constexpr u64 kTaskEnd = 0x7ffffffff000;
 // ocrun's own place in every process. The same numbers stand in seccomp/syscall_table.h (the filter's IP gate), which
 // this module must not include; scripts/check-includes holds the direction, the link address holds the value.
 inline constexpr u64 kHostWindowBegin = 0x7c000000;
-inline constexpr u64 kHostWindowEnd = 0x80000000;
+inline constexpr u64 kHostWindowEnd = 0x7e000000;
 // Bytes of a buffer for read_elf_plan; the kernel too takes a program header table of one page at most.
 inline constexpr size_t kElfTableBytes = 4096;
 

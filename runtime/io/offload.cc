@@ -126,6 +126,7 @@ KThread* helper_thread_start(void (*main)(void*)) {
 
 u32 helper_thread_begins(KThread* t, const char* name) {
     trap_thread_attach(t);
+    open_all_keys();
     t->tid = u32(sys(__NR_gettid));
     sys(__NR_prctl, PR_SET_NAME, name);
     cpus_other();

@@ -35,7 +35,7 @@ u32 g_tid_next, g_tid_left;
 std::atomic<Shared*> g_shared{nullptr};
 
 // include/uapi/linux/sched.h; clone3 only.
-constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33;
+constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33, kNewTime = 0x80;
 
 void copy_identity(Coroutine* to, Coroutine* from) {
     to->regs = from->regs;
@@ -146,7 +146,7 @@ long fork_process(Call& call, const CloneRequest& q) {
     // runs on the copy of this very stack.
     u64 flags = q.flags & ~(u64(CLONE_SETTLS | CLONE_CHILD_CLEARTID) | kClearSighand);
     clone_args args{};
-    bool by_clone3 = q.clone3 && q.clone3_bytes > 64;
+    bool by_clone3 = q.clone3 && (q.clone3_bytes > 64 || (q.flags & kNewTime));
     if (by_clone3) {
         if (copy_from_guest(&args, q.clone3, q.clone3_bytes)) return -EFAULT;
         args.flags = flags;
@@ -281,13 +281,13 @@ long process_clone(Call& call, const CloneRequest& q) {
     if ((q.flags & CLONE_SIGHAND) && !(q.flags & CLONE_VM)) return -EINVAL;
     if ((q.flags & CLONE_THREAD) && !(q.flags & CLONE_SIGHAND)) return -EINVAL;
     if (q.clone3) {
-        if ((q.flags >> 32 & ~((kClearSighand | kIntoCgroup) >> 32)) || (q.flags & (CLONE_DETACHED | CSIGNAL))) return -EINVAL;
+        if ((q.flags >> 32 & ~((kClearSighand | kIntoCgroup) >> 32)) || (q.flags & (CLONE_DETACHED | (CSIGNAL & ~u64(kNewTime))))) return -EINVAL;
         if ((q.flags & kClearSighand) && (q.flags & CLONE_SIGHAND)) return -EINVAL;
         if ((q.flags & kIntoCgroup) && q.clone3_bytes < sizeof(clone_args)) return -EINVAL;
         if (q.exit_signal > u64(kSignals) || ((q.flags & (CLONE_THREAD | CLONE_PARENT)) && q.exit_signal)) return -EINVAL;
     }
     if (q.flags & CLONE_THREAD) {
-        if (call.c->direct) return -EINVAL;
+        if (call.c->direct || (q.flags & (CLONE_NEWPID | CLONE_NEWUSER))) return -EINVAL;
         return new_thread(call.c, q);
     }
     if ((q.flags & CLONE_VM) && !call.c->direct) return shared_memory_child(call, q);

@@ -54,8 +54,11 @@ inline void handed(Coroutine* c, boost::context::detail::fcontext_t fiber) {
     t->current = to;
     boost::context::detail::transfer_t back = oc_switch(target, &record);
     SwitchRecord* left = (SwitchRecord*)back.data;
-    if (__builtin_expect(left->action != After::handed, 0)) return finish(back);
-    handed(left->from, back.fctx);
+    if (__builtin_expect(left->action != After::handed, 0))
+        finish(back);
+    else
+        handed(left->from, back.fctx);
+    if (__builtin_expect(g_key_rights_used, 0) && from) load_key_rights(from);
 }
 
 void switch_to(Coroutine* from, After action, Coroutine* to);

@@ -36,7 +36,10 @@ struct Frame {
 static_assert(sizeof(Frame) == 440 && offsetof(Frame, regs) == 48 && offsetof(Frame, sigmask) == 304 &&
               offsetof(Frame, info) == 312);
 
-bool on_alt_stack(const Coroutine* c, u64 sp) { return c->alt.size && sp > c->alt.sp && sp - c->alt.sp <= c->alt.size; }
+bool within_alt_stack(const Coroutine* c, u64 sp) { return c->alt.size && sp > c->alt.sp && sp - c->alt.sp <= c->alt.size; }
+
+// Nobody is on a stack that is disarmed while a handler runs on it (on_sig_stack in the kernel).
+bool on_alt_stack(const Coroutine* c, u64 sp) { return !(c->alt.flags & 0x80000000u) && within_alt_stack(c, sp); }
 
 u32 alt_flags(const Coroutine* c, u64 sp) {
     if (!c->alt.size) return SS_DISABLE;
@@ -118,7 +121,7 @@ bool signal_push_frame(Coroutine* c, const siginfo_t& info, const SignalAction& 
     u64 fp = (sp - (xsave_exact_bytes() + 4)) & ~63ul;
     u64 at = ((fp - sizeof(Frame)) & ~15ul) - 8;
     // Overflowing the alternate stack is a fault, not a scribble below it.
-    if ((use_alt || nested) && !on_alt_stack(c, at)) return false;
+    if ((use_alt || nested) && !within_alt_stack(c, at)) return false;
     if (c->xstate_live) save_live_xstate(c);
     if (!push_xstate(c, fp)) return false;
 

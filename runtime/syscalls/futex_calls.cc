@@ -138,7 +138,9 @@ long h_futex(Call& call) {
                 }
             }
         }
-        return command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2 ? lock_pi_alone(call) : blocking_native(call, kRestartSys);
+        if (command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2) return lock_pi_alone(call);
+        // With a time limit no handler lets it go on (futex_wait in the kernel: ERESTART_RESTARTBLOCK).
+        return blocking_native(call, command == FUTEX_WAIT_BITSET && call.a[3] ? kRestartRestartBlock : kRestartSys);
     }
 
     switch (command) {

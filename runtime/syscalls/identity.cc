@@ -228,6 +228,11 @@ long h_prctl(Call& call) {
         case PR_CAPBSET_DROP:
         case PR_SET_KEEPCAPS:
             return native_everywhere(call);
+        // Both would hit the runtime itself: its own system calls, and the clock it reads. As kernels without them answer.
+        case PR_SET_SYSCALL_USER_DISPATCH:
+            return call.a[1] == PR_SYS_DISPATCH_OFF ? native(call) : -EINVAL;
+        case PR_SET_TSC:
+            return call.a[1] == PR_TSC_ENABLE ? native(call) : -EINVAL;
         default:
             return native(call);
     }

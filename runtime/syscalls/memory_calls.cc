@@ -30,7 +30,7 @@ long unless_in_window(Call& call) { return hits_window(call.a[0], call.a[1] ? ca
 long h_mmap(Call& call) {
     u64 flags = call.a[3];
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && hits_window(call.a[0], call.a[1])) {
-        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x80000000) was refused with ENOMEM");
+        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x7e000000) was refused with ENOMEM");
         return -ENOMEM;
     }
     u64 type = flags & MAP_TYPE;
@@ -47,7 +47,7 @@ long h_userfaultfd(Call& call) {
 long h_pkey_mprotect(Call& call) { return unless_in_window(call); }
 long h_mremap(Call& call) {
     if ((call.a[3] & MREMAP_FIXED) && hits_window(call.a[4], call.a[2] ? call.a[2] : 1)) {
-        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x80000000) was refused with ENOMEM");
+        log_line("a mapping at a fixed address over ocrun's own memory (0x7c000000-0x7e000000) was refused with ENOMEM");
         return -ENOMEM;
     }
     return unless_in_window(call);

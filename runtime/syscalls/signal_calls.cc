@@ -186,7 +186,7 @@ long h_sigaltstack(Call& call) {
         i32 flags, pad;
         u64 size;
     } fresh, old{};
-    bool on = c->alt.size && c->regs.rsp > c->alt.sp && c->regs.rsp - c->alt.sp <= c->alt.size;
+    bool on = c->alt.size && !(c->alt.flags & 0x80000000u) && c->regs.rsp > c->alt.sp && c->regs.rsp - c->alt.sp <= c->alt.size;
     if (call.a[0] && get_guest(&fresh, (void*)call.a[0])) return -EFAULT;
     old = {c->alt.sp, c->alt.size ? i32((on ? SS_ONSTACK : 0) | (c->alt.flags & 0x80000000u)) : SS_DISABLE, 0, c->alt.size};
     if (call.a[0]) {
