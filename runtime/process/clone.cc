@@ -16,7 +16,6 @@
 #include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/sync/futex.h"
-#include "runtime/syscalls/io_wait.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/segment_bases.h"
 #include "seccomp/syscall_table.h"
@@ -119,7 +118,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     g_direct_children.store(0, std::memory_order_relaxed);
     g_tid_left = 0;
     g_tid_lock.reset();
-    io_wait_after_fork(q.flags & CLONE_FILES);
+    if (g_waiting_calls_after_fork) g_waiting_calls_after_fork(q.flags & CLONE_FILES);
     coroutine_pool_after_fork(c);
     scheduler_after_fork();
     if (q.flags & kClearSighand) {

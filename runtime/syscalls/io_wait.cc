@@ -64,6 +64,18 @@ void forget_parent(WaitList& list) {
 
 }  // namespace
 
+void io_wait_after_fork(bool shared_files) {
+    if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
+    for (WaitList& list : g_waiting) {
+        list.lock.reset();
+        for (IoWait* w = list.first; w && !shared_files; w = w->next_) {
+            if (w->kept_ >= 0) sys(__NR_close, w->kept_);
+            if (w->own_fd_) sys(__NR_close, w->fd_);
+        }
+        list.first = nullptr;
+    }
+}
+
 void io_wait_keep_files(unsigned first, unsigned last) {
     // One number is in one list; thousands of threads may be waiting in the others.
     u32 lists = last - first < kWaitLists ? last - first + 1 : kWaitLists;
@@ -80,6 +92,7 @@ void io_wait_keep_files(unsigned first, unsigned last) {
             if (is_error(copy)) continue;
             w->kept_ = int(copy);
             g_kept.fetch_add(1, std::memory_order_relaxed);
+            __atomic_store_n(&g_waiting_calls_after_fork, &io_wait_after_fork, __ATOMIC_RELAXED);
         }
     }
 }
@@ -90,18 +103,6 @@ IoWait::~IoWait() {
     sys(__NR_close, fd_);
     call_.a[index_] = number_;
     g_kept.fetch_sub(1, std::memory_order_relaxed);
-}
-
-void io_wait_after_fork(bool shared_files) {
-    if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
-    for (WaitList& list : g_waiting) {
-        list.lock.reset();
-        for (IoWait* w = list.first; w && !shared_files; w = w->next_) {
-            if (w->kept_ >= 0) sys(__NR_close, w->kept_);
-            if (w->own_fd_) sys(__NR_close, w->fd_);
-        }
-        list.first = nullptr;
-    }
 }
 
 void note_options_changed() { __atomic_fetch_add(&tree_shared()->options_changed, 1, __ATOMIC_SEQ_CST); }

@@ -95,8 +95,6 @@ private:
 
 // The numbers are about to be closed or replaced.
 void io_wait_keep_files(unsigned first, unsigned last);
-// In the child of a fork, whose are none of the waiting calls: before their stacks are given up.
-void io_wait_after_fork(bool shared_files);
 // Time-out of a socket as a deadline from now; kNever when there is none or fd is not a socket (then *socket is
 // false).
 u64 socket_deadline(int fd, int option, bool* socket);
