@@ -182,9 +182,10 @@ bool stack_like(const u64 a[6]) {
 long map_at(const u64 a[6]) {
     bool fixed = a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE);
     u64 at = fixed ? a[0] : 0, to = at + page_up(a[1]);
+    bool known = fixed && make();  // before: what is mapped by then is not the arena's
     if (fixed) make_plain(at, to);
     long r = raw_syscall(__NR_mmap, long(at), long(a[1]), long(a[2]), long(a[3]), long(a[4]), long(a[5]));
-    if (fixed && !is_error(r) && make()) occupy(at, to);
+    if (known && !is_error(r)) occupy(at, to);
     return r;
 }
 

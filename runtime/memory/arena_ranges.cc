@@ -1,6 +1,7 @@
 // arena_ranges.cc - see arena_ranges.h
 #include "runtime/memory/arena_ranges.h"
 
+#include <asm/errno.h>
 #include <linux/personality.h>
 #include <sys/mman.h>
 
@@ -114,11 +115,23 @@ bool records_ahead() {
     return true;
 }
 
+// TSan's and MSan's shadows cover all of these addresses, by mappings that begin below them, of which nobody told us.
+static bool addresses_are_free() {
+    constexpr u64 kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    long r = sys(__NR_mmap, kArenaBegin, kArenaEnd - kArenaBegin, PROT_NONE, kFlags, -1, 0);
+    if (!is_error(r)) sys(__NR_munmap, kArenaBegin, kArenaEnd - kArenaBegin);
+    return r != -EEXIST;
+}
+
 bool make() {
     if (g_made) return true;
     if (!records_ahead()) return false;
     new (g_ranges_storage) Ranges();
     new (g_free_storage) FreeRanges();
+    if (!addresses_are_free()) {
+        ranges().insert(*new_range(kArenaBegin, kArenaEnd, State::plain));
+        return g_made = true;
+    }
     u64 offset = 0;
     constexpr unsigned kNonBlocking = 1;  // GRND_NONBLOCK
     if (!(sys(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)) sys(__NR_getrandom, &offset, sizeof offset, kNonBlocking);
