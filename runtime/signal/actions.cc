@@ -226,6 +226,7 @@ void signals_worker_starts() {
 
 void signals_after_fork(Coroutine* c) {
     g_signal_lock.reset();
+    posix_timers_after_fork();
     KThread* t = this_thread();
     t->latch_in.store(0, std::memory_order_relaxed);
     t->latch_out.store(0, std::memory_order_relaxed);

@@ -69,7 +69,8 @@ void absorb_held(siginfo_t* out) {
             return;  // a short timer has sent the next one by now
         }
         if (out->si_signo < kFirstRealtime && more.si_code != SI_TIMER) return;
-        Coroutine* target = more.si_code == SI_TIMER ? timer_signal_target(more) : nullptr;
+        Coroutine* target = nullptr;
+        if (more.si_code == SI_TIMER && timer_signal_target(more, &target) == TimerSignal::nobodys) continue;
         pending_add(target ? &target->pending : &g_shared_pending, more);
         if (target) wake_for_signal(target);
     }
@@ -194,7 +195,7 @@ void signal_drain() {
             for (Coroutine& c : registry())
                 if (c.is_main) target = &c;
         } else if (info.si_code == SI_TIMER) {
-            target = timer_signal_target(info);
+            if (timer_signal_target(info, &target) == TimerSignal::nobodys) continue;
         } else if ((info.si_signo == SIGPIPE || info.si_signo == SIGXFSZ) && info.si_code == SI_USER && info.si_pid == i32(sys(__NR_getpid))) {
             target = this_coroutine();  // the kernel's answer to the call this worker just made for it
         }

@@ -72,12 +72,17 @@ void signal_retarget(Coroutine* from, u64 set);
 // Takes one signal of `set` from the coroutine's or the process's pending set (coroutine first, lowest number first).
 bool signal_take(Coroutine* c, u64 set, siginfo_t* out);
 u64 signal_pending_set(Coroutine* c);
-// The coroutine a POSIX timer with SIGEV_THREAD_ID is meant for; nullptr for the others (signal/timers_posix.cc).
-Coroutine* timer_signal_target(const siginfo_t& info);
+// Whose the signal of a POSIX timer is (signal/timers_posix.cc); *target is set for of_thread alone. nobodys: its thread has ended, or the
+// timer was deleted meanwhile.
+enum class TimerSignal { of_process, of_thread, nobodys };
+TimerSignal timer_signal_target(const siginfo_t& info, Coroutine** target);
 // timer_create(2) with a guest struct sigevent: 0 or -errno.
 long posix_timer_create(Coroutine* c, i32 clock, u64 guest_event, u64 guest_id);
-// After a lone thread made one natively: its signals are that thread's also when there are others.
-void posix_timer_created_alone(Coroutine* c, u64 guest_event, u64 guest_id);
+// After one was made natively: by a lone thread, whose its signals are also when there are others, or for the process. 0 or -errno.
+long posix_timer_created_natively(Coroutine* c, u64 guest_event, u64 guest_id);
+// Before one is deleted.
+void posix_timer_forget(i32 id);
+void posix_timers_after_fork();  // a child has none of them
 // What timer_getoverrun(2) answers: the kernel handed expirations over long before the guest took them.
 void timer_signal_delivered(const siginfo_t& info);
 long posix_timer_overrun(i32 id);

@@ -262,13 +262,14 @@ long h_rt_tgsigqueueinfo(Call& call) {
 
 long h_timer_create(Call& call) {
     // Without a second thread the kernel's own delivery is right: the one thread has the kernel's id.
-    if (!call.a[1]) return native(call);
-    if (!g_multi) {
-        long r = native(call);
-        if (!is_error(r)) posix_timer_created_alone(call.c, call.a[1], call.a[2]);
-        return r;
-    }
-    return posix_timer_create(call.c, i32(call.a[0]), call.a[1], call.a[2]);
+    if (g_multi && call.a[1]) return posix_timer_create(call.c, i32(call.a[0]), call.a[1], call.a[2]);
+    long r = native(call);
+    return is_error(r) ? r : posix_timer_created_natively(call.c, call.a[1], call.a[2]);
+}
+
+long h_timer_delete(Call& call) {
+    posix_timer_forget(i32(call.a[0]));
+    return native(call);
 }
 
 long h_timer_getoverrun(Call& call) {
