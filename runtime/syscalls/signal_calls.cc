@@ -1,8 +1,11 @@
 // signal_calls.cc - sigaction, masks, waiting for and sending signals (signal(7) and the pages it names)
 #include <asm/errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/base/text.h"
 #include "runtime/process/process.h"
 #include "runtime/syscalls/call.h"
 
@@ -258,6 +261,76 @@ long h_rt_tgsigqueueinfo(Call& call) {
     Coroutine* target = find_thread(u32(tid));
     if (!target) return -ESRCH;
     return send_to_thread(target, sig, info);
+}
+
+namespace {
+
+// include/uapi/linux/pidfd.h, newer than many a system's.
+constexpr u64 kPidfdGetInfo = 0xc040ff0b;  // Linux 6.13
+constexpr u32 kPidfdInfoPid = 1;
+constexpr u32 kToThread = 1, kToGroup = 2;  // flags, Linux 6.9: 0 goes by the descriptor
+constexpr i32 kSelfThread = -10000;         // Linux 6.14; other negative numbers that the kernel takes are the process
+
+// The id of the process or thread that a descriptor stands for, as the kernel knows it; 0: not known.
+u32 pidfd_names(i32 fd) {
+    struct {
+        u64 mask, cgroup;
+        u32 pid, others[11];
+    } info{kPidfdInfoPid, 0, 0, {}};
+    if (!is_error(sys(__NR_ioctl, fd, kPidfdGetInfo, &info))) return info.pid;
+    // A directory of /proc is taken too.
+    struct stat its, ours;
+    if (!is_error(sys(__NR_fstat, fd, &its)) && !is_error(sys(__NR_stat, "/proc/self", &ours)) && its.st_dev == ours.st_dev &&
+        its.st_ino == ours.st_ino)
+        return g_pid;
+    TextBuffer<64> path;
+    path.add("/proc/thread-self/fdinfo/").dec(fd);
+    char text[512];
+    long from = sys(__NR_open, path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (is_error(from)) return 0;
+    long n = sys(__NR_read, from, text, sizeof text - 1);
+    sys(__NR_close, from);
+    text[n > 0 ? n : 0] = 0;
+    for (const char* line = text; *line; line++) {
+        if (!text_starts_with(line, "Pid:\t")) continue;
+        const char* digits = line + 5;
+        u64 pid;
+        return text_parse_u64(&digits, &pid) ? u32(pid) : 0;
+    }
+    return 0;
+}
+
+}  // namespace
+
+long h_pidfd_send_signal(Call& call) {
+    i32 fd = i32(call.a[0]), sig = i32(call.a[1]);
+    u32 flags = u32(call.a[3]);
+    if (!g_multi || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);
+    if (flags && flags != kToThread && flags != kToGroup) return native(call);
+    if (is_error(sys(__NR_pidfd_send_signal, fd, 0, nullptr, flags))) return native(call);
+    Coroutine* named = nullptr;
+    if (fd == kSelfThread) {
+        named = call.c;
+    } else {
+        const u32 pid = fd < 0 ? g_pid : pidfd_names(fd);
+        Locked walk(g_registry_lock);
+        for (Coroutine& c : registry())
+            if (pid == g_pid ? c.is_main : c.pinned && c.home->tid == pid) named = &c;
+        if (!named && pid != g_pid) return native(call);
+    }
+    const bool to_thread = flags ? flags == kToThread : fd < 0 ? fd == kSelfThread : (sys(__NR_fcntl, fd, F_GETFL) & O_EXCL) != 0;
+    siginfo_t info;
+    if (call.a[2]) {
+        if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
+        if (info.si_signo != sig) return -EINVAL;
+        if ((info.si_code >= 0 || info.si_code == SI_TKILL) && named != call.c) return -EPERM;
+    } else {
+        info = user_info(sig, to_thread ? SI_TKILL : SI_USER);
+    }
+    if (to_thread) return named ? send_to_thread(named, sig, info) : 0;  // the main thread has ended: nobody takes it
+    if (kept_by_kernel(sig)) return signal_send_again(info);
+    signal_post_process(info);
+    return 0;
 }
 
 long h_timer_create(Call& call) {
