@@ -42,6 +42,7 @@ struct AltStack {
 };
 
 struct SignalNode;  // signal/pending.h
+struct GuestFilter;  // process/guest_filter.h
 
 struct PendingSignals {
     u64 bits;          // one bit a number, bit 0 = signal 1
@@ -119,6 +120,7 @@ struct Coroutine : GuestContext {
     u64 clear_child_tid;  // CLONE_CHILD_CLEARTID / set_tid_address
     u64 robust_head;
     u64 robust_bytes;
+    GuestFilter* filters;    // the newest of the seccomp filters that the guest installed for it
 
     // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
     bool sched_set, nice_set, ioprio_set, affinity_set;

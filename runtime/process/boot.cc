@@ -11,6 +11,7 @@
 #include "runtime/io/ring.h"
 #include "runtime/memory/trims.h"
 #include "runtime/process/dump.h"
+#include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/cpus.h"
 #include "runtime/sched/observe.h"
@@ -149,6 +150,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     c->regs.eflags = kInitialEflags;
     c->mask = q.signal_mask & ~kUnblockable;
     c->fs_base = 0;
+    guest_filters_begin(c);
     registry_add(c);
     coroutine_prepare(c, first_entry);
 

@@ -10,6 +10,7 @@
 #include "runtime/io/ring.h"
 #include "runtime/memory/arena.h"
 #include "runtime/memory/trims.h"
+#include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
@@ -86,6 +87,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
             return r;
         }
     }
+    guest_filters_inherit(c, parent);
     registry_add(c);
     observe_create(c, parent);
     make_ready(c);
@@ -207,6 +209,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
         return -EAGAIN;
     }
     copy_identity(c, call.c);
+    guest_filters_inherit(c, call.c);
     c->direct = true;
     c->is_main = true;
     c->trace_me = false;
@@ -244,6 +247,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     if (is_error(r) || (q.flags & CLONE_VFORK)) {
         for (KThread::Scratch& s : t->scratch)
             if (s.start) pages_free(s.start, s.bytes);
+        guest_filters_release(c);
         coroutine_free(c);
         kthread_free(t);
         g_direct_children.fetch_sub(1, std::memory_order_seq_cst);

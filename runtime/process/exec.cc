@@ -43,23 +43,6 @@ bool is_ocrun(int fd) {
     return file_id(fd, &a) == 0 && file_id(hidden_fd(kHiddenExe), &b) == 0 && a.device == b.device && a.inode == b.inode;
 }
 
-// The guest's own seccomp programs in a memfd that survives the exec, or -errno.
-long filters_fd() {
-    u32 bytes = guest_filters_bytes();
-    long fd = sys(__NR_memfd_create, "ocrun-filters", 0);
-    if (is_error(fd)) return fd;
-    const char* p = (const char*)guest_filters_data();
-    for (u32 done = 0; done < bytes;) {
-        long r = sys(__NR_write, fd, p + done, bytes - done);
-        if (is_error(r)) {
-            sys(__NR_close, fd);
-            return r;
-        }
-        done += u32(r);
-    }
-    return fd;
-}
-
 // A guest's vector of strings with `head` before it (replacing its first one) and `tail` behind it, in fresh pages.
 struct Vector {
     u64* strings = nullptr;
@@ -171,8 +154,8 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         }
     }
     if (!r && target.prefix_count) r = arguments.build(argv, target.prefix, target.prefix_count, 1, nullptr);
-    if (!r && guest_filters_bytes()) {
-        long fd = filters_fd();
+    if (!r && guest_filters_present(c)) {
+        long fd = guest_filters_save(c);
         if (is_error(fd))
             r = fd;
         else

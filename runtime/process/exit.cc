@@ -4,6 +4,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/memory/trims.h"
+#include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/observe.h"
 #include "runtime/signal/pending.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr int kRobustLimit = 2048;
 
 u32 g_main_exit_code;
+int g_main_signal;  // that ended the main thread
 
 void wake_one(u64 address) {
     if (futex_is_shared(address, 0))
@@ -76,11 +78,7 @@ void clear_tid(Coroutine* c) {
     }
 }
 
-}  // namespace
-
-void thread_exit(Coroutine* c, int code) {
-    if (!g_multi) process_exit(c, code);
-    if (c->is_main) g_main_exit_code = u32(code);
+[[noreturn]] void end_thread(Coroutine* c) {
     walk_robust_list(c, false);
     c->robust_head = 0;
     observe_exit(c);
@@ -94,6 +92,7 @@ void thread_exit(Coroutine* c, int code) {
     // The status of the group is its leader's, whenever the leader went.
     if (last) parent_death_forget();
     else if (!c->pinned) parent_death_thread_ends(c);
+    if (last && g_main_signal) die_by_signal(g_main_signal);
     if (last)
         for (;;) sys(__NR_exit_group, g_main_exit_code);
     {
@@ -102,8 +101,25 @@ void thread_exit(Coroutine* c, int code) {
         pending_clear(&c->pending);
     }
     if (c->trim_to) stack_trim_at_exit(c);  // before anybody can know that the stack is free
+    guest_filters_release(c);
     clear_tid(c);  // late: who joins this thread may count on being alone
     exit_coroutine(c);
+}
+
+}  // namespace
+
+void thread_exit(Coroutine* c, int code) {
+    if (!g_multi) process_exit(c, code);
+    if (c->is_main) {
+        g_main_exit_code = u32(code);
+        g_main_signal = 0;
+    }
+    end_thread(c);
+}
+
+void thread_killed(Coroutine* c, int sig) {
+    if (c->is_main) g_main_signal = sig;
+    end_thread(c);
 }
 
 void process_release_shared() {

@@ -42,6 +42,8 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
 
 // SYS_exit of one thread; does not return to the guest.
 [[noreturn]] void thread_exit(Coroutine* c, int code);
+// The end of one thread that a signal is given as the cause of: the others go on (do_exit of SECCOMP_RET_KILL_THREAD).
+[[noreturn]] void thread_killed(Coroutine* c, int sig);
 [[noreturn]] void process_exit(Coroutine* c, int code);
 
 // Before an exec: robust mutexes in shared memory that this process's threads hold get FUTEX_OWNER_DIED; what is private goes

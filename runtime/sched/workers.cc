@@ -365,6 +365,7 @@ bool worker_may_take_over() {
 }
 
 void worker_ensure_spare() {
+    if (this_thread()->owner) return;  // its credentials and filters may be its own; the next one called up makes up for it
     {
         Locked held(g_sleep_lock);
         if (g_spares) return;

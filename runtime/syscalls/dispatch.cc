@@ -74,7 +74,7 @@ long run(Call& call) {
         told = true;
         return -ENOSYS;
     }
-    if (__builtin_expect(guest_filters_present(), 0)) {
+    if (__builtin_expect(guest_filters_present(c), 0)) {
         long verdict;
         if (guest_filters_decide(call, &verdict)) return verdict;
     }

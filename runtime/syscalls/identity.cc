@@ -185,7 +185,7 @@ long h_io_uring_setup(Call& call) {
 }
 
 long h_seccomp(Call& call) {
-    if (call.a[0] == SECCOMP_SET_MODE_FILTER) return guest_filter_install(u32(call.a[1]), call.a[2]);
+    if (call.a[0] == SECCOMP_SET_MODE_FILTER) return guest_filter_install(call.c, u32(call.a[1]), call.a[2]);
     // Strict mode would end the runtime with its first own call.
     if (call.a[0] == SECCOMP_SET_MODE_STRICT) return -EINVAL;
     return native(call);
@@ -210,7 +210,7 @@ long h_prctl(Call& call) {
         case PR_GET_TID_ADDRESS:  // stress-ng sets what it got here
             return put_guest((void*)call.a[1], c->clear_child_tid);
         case PR_SET_SECCOMP:
-            if (call.a[1] == SECCOMP_MODE_FILTER) return guest_filter_install(0, call.a[2]);
+            if (call.a[1] == SECCOMP_MODE_FILTER) return guest_filter_install(call.c, 0, call.a[2]);
             return -EINVAL;
         case PR_SET_MM:
             return -EPERM;
