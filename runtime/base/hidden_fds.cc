@@ -10,7 +10,7 @@ namespace ocrun {
 namespace {
 
 int g_base = kUsualHiddenBase;
-int g_numbers[kHiddenFdCount] = {-1, -1, -1, -1, -1};
+int g_numbers[kHiddenFdCount] = {-1, -1, -1, -1, -1, -1};
 
 struct Limit {
     u64 soft, hard;

@@ -15,6 +15,7 @@ enum HiddenFd : int {
     kHiddenTarget,  // the program's ELF file: /proc/self/exe even after it was deleted; close-on-exec
     kHiddenEpoll,   // readiness of descriptors
     kHiddenEvent,   // wakes an idle worker
+    kHiddenVfork,   // of a CLONE_VFORK child whose parent had threads: its exec or exit closes it, which the parent waits for
     kHiddenFdCount,
 };
 

@@ -1,6 +1,9 @@
 // clone.cc - new threads, forks and CLONE_VM children (see process.h)
 #include <asm/errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
+#include <sys/epoll.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
@@ -130,6 +133,11 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
         for (int sig = 1; sig <= kSignals; sig++)
             if (g_actions[sig].handler > 1) signal_set_action(sig, &dfl, nullptr);
     }
+    // Of the process that forked, if anybody waits for that one.
+    if (q.flags & CLONE_FILES)
+        hidden_fd_adopt(kHiddenVfork, -1);
+    else
+        hidden_fd_close(kHiddenVfork);
     futex_after_fork();
     rewrite_after_fork();
     arena_after_fork();
@@ -142,6 +150,28 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     if (q.flags & CLONE_SETTLS) set_fs_base(c, q.tls);
 }
 
+// Until the child of a CLONE_VFORK has executed a program or ended, when the other end of the pipe is closed. No signal ends this wait.
+void wait_for_vfork_child(Coroutine* c, int fd) {
+    constexpr u64 kLookAgainNs = 1000000;
+    for (;;) {
+        u32 seen = fd_sequence(fd);
+        pollfd p{fd, POLLIN, 0};
+        long ready = sys(__NR_poll, &p, 1, c->direct ? -1 : 0);
+        if (ready == -EINTR) continue;
+        if (ready) return;  // or the guest closed everything
+        FdWaiter w{};
+        w.c = c;
+        w.fd = fd;
+        w.events = EPOLLIN;
+        w.token = wait_begin(c, false);
+        // Others do not see a descriptor of its own.
+        long r = c->own_files ? -EBADF : fd_link(&w, seen);
+        if (r == 1) wake(c, w.token, WakeReason::woken);
+        wait_park(c, is_error(r) ? now_ns() + kLookAgainNs : kNever, "vfork", u64(fd));
+        fd_unlink(&w);
+    }
+}
+
 long fork_process(Call& call, const CloneRequest& q) {
     // TLS, stack, CLEAR_SIGHAND (which would take SIGSYS from us) and CHILD_CLEARTID are after_fork's: until then the child
     // runs on the copy of this very stack.
@@ -150,7 +180,6 @@ long fork_process(Call& call, const CloneRequest& q) {
     bool by_clone3 = q.clone3 && (q.clone3_bytes > 64 || (q.flags & kNewTime));
     if (by_clone3) {
         if (copy_from_guest(&args, q.clone3, q.clone3_bytes)) return -EFAULT;
-        args.flags = flags;
         args.stack = args.stack_size = args.tls = 0;
     }
     // No signal may fall between the copy of the latch and its reset in the child.
@@ -159,6 +188,11 @@ long fork_process(Call& call, const CloneRequest& q) {
         world_stop();
         affinity_exact(call.c);
     }
+    // The kernel would hold the caller, and the world with it, until the child's exec or exit.
+    int done[2] = {-1, -1};
+    bool parks = stopped && (flags & CLONE_VFORK) && !(flags & CLONE_FILES) && !is_error(sys(__NR_pipe2, done, O_CLOEXEC));
+    if (parks) flags &= ~u64(CLONE_VFORK);
+    args.flags = flags;
     u64 all = ~kHostNeverBlocked;
     u64 mine = this_thread()->host_mask;
     sys(__NR_rt_sigprocmask, SIG_SETMASK, &all, nullptr, 8);
@@ -171,11 +205,30 @@ long fork_process(Call& call, const CloneRequest& q) {
         r = sys(__NR_clone, (flags & 0xffffffff) | q.exit_signal, 0, pidfd_or_parent, q.child_tid, 0);
         if (r > 0 && (q.flags & CLONE_PARENT_SETTID) && !(flags & CLONE_PARENT_SETTID)) put_guest((void*)q.parent_tid, u32(r));
     }
-    if (r == 0)
+    if (r == 0) {
         after_fork(call.c, q);
-    else
-        host_set_mask(mine);
-    if (r != 0 && stopped) world_go();
+        if (parks) {
+            sys(__NR_close, done[0]);
+            hidden_fd_place(done[1], kHiddenVfork, true);
+        }
+        return 0;
+    }
+    if (parks) {
+        // Before anybody else can fork, or count on the next free number.
+        sys(__NR_close, done[1]);
+        long high = sys(__NR_fcntl, done[0], F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
+        if (!is_error(high)) {
+            sys(__NR_close, done[0]);
+            done[0] = int(high);
+        }
+    }
+    host_set_mask(mine);
+    if (stopped) world_go();
+    if (parks) {
+        if (r > 0) wait_for_vfork_child(call.c, done[0]);
+        fd_forget(done[0]);
+        sys(__NR_close, done[0]);
+    }
     return r;
 }
 
