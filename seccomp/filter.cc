@@ -114,7 +114,8 @@ void add_conditional(Builder& b, const SyscallRow& row) {
             }
             break;
         case Condition::fcntl_seen:
-            for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL}) b.trap(nr, {word(1, command)});
+            for (u32 command : {F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, F_SETOWN_EX, F_GETOWN_EX, F_GETOWN})
+                b.trap(nr, {word(1, command)});
             b.trap_hidden(nr);
             break;
         case Condition::not_empty_path:

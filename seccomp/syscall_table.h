@@ -19,7 +19,8 @@ enum class Condition : u8 {
     mmap_shared_or_window,  // mmap: MAP_SHARED/MAP_SHARED_VALIDATE, MAP_FIXED* with a range that may touch the window, a
                             // thread's stack, an address in the arena (runtime/memory/arena.h)
     range_in_window,        // munmap, mprotect, mremap, madvise, pkey_mprotect: the range may touch the window or the arena
-    fcntl_seen,             // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, or a number of the runtime's
+    fcntl_seen,             // fcntl: F_SETLKW, F_OFD_SETLKW, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, F_SETOWN_EX, F_GETOWN_EX, F_GETOWN, or a
+                            // number of the runtime's
     not_empty_path,         // newfstatat: flags (4th argument) without AT_EMPTY_PATH, or a number of the runtime's
     hidden_descriptor,      // fstat, dup: the descriptor may be one of the runtime's own (base/hidden_fds.h)
     thread_clock,           // clock_gettime, clock_getres: CLOCK_THREAD_CPUTIME_ID or a clock id made of a process or thread id (negative)

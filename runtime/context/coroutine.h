@@ -76,6 +76,7 @@ struct Coroutine : GuestContext {
     bool own_files;      // unshared its descriptors: they are not those the runtime keeps readiness of
     bool setxid_round;   // told every other thread to change credentials too: a libc's set*id
     bool in_setxid;      // in the handler that does so
+    bool owns_io;        // asked for the signals of a descriptor, as a thread (F_SETOWN_EX)
     char name[16];       // PR_SET_NAME
 
     // scheduling

@@ -178,6 +178,30 @@ u64 signal_pending_set(Coroutine* c) {
     return c->pending.bits | g_shared_pending.bits;
 }
 
+namespace {
+
+// Of a descriptor with O_ASYNC (fs/fcntl.c, send_sigio_to_task), or SIGURG.
+bool from_descriptor(const siginfo_t& info) {
+    constexpr u64 kOwnCodes = signal_bit(SIGILL) | signal_bit(SIGTRAP) | signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGSEGV) |
+                              signal_bit(SIGCHLD) | signal_bit(SIGSYS);
+    if (info.si_code == SI_KERNEL) return info.si_signo == SIGIO || info.si_signo == SIGURG;
+    if (info.si_code == SI_SIGIO) return true;
+    return info.si_code >= POLL_IN && info.si_code <= POLL_HUP && !(signal_bit(info.si_signo) & kOwnCodes);
+}
+
+// The coroutine whose kernel thread t is, if it asked for such signals; whether this one was for the thread or for the process the
+// kernel does not tell. The main thread that asked before there were others has the first worker's thread, which the kernel
+// prefers for both while the signal is not blocked.
+Coroutine* descriptor_signal_target(KThread* t, const siginfo_t& info) {
+    Coroutine* owner = t->owner.load(std::memory_order_relaxed);
+    Locked walk(g_registry_lock);
+    if (owner) return owner->registered && owner->home == t && owner->owns_io ? owner : nullptr;
+    Coroutine* main = registry_find(t->tid);  // of those without a kernel thread of their own only its id is one
+    return main && !main->pinned && main->owns_io && !(main->mask & signal_bit(info.si_signo)) ? main : nullptr;
+}
+
+}  // namespace
+
 void signal_drain() {
     KThread* t = this_thread();
     t->latched.store(0, std::memory_order_seq_cst);
@@ -198,6 +222,8 @@ void signal_drain() {
             if (timer_signal_target(info, &target) == TimerSignal::nobodys) continue;
         } else if ((info.si_signo == SIGPIPE || info.si_signo == SIGXFSZ) && info.si_code == SI_USER && info.si_pid == i32(sys(__NR_getpid))) {
             target = this_coroutine();  // the kernel's answer to the call this worker just made for it
+        } else if (from_descriptor(info)) {
+            target = descriptor_signal_target(t, info);
         }
         if (g_multi && (signal_mirror_mask() & signal_bit(info.si_signo))) {
             // It slipped through on a worker that had not blocked it yet; a signalfd waits for it in the kernel.

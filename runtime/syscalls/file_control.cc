@@ -10,6 +10,7 @@
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/io/ring.h"
+#include "runtime/sched/workers.h"
 #include "runtime/syscalls/io_wait.h"
 
 namespace ocrun {
@@ -56,6 +57,47 @@ long wait_for_lock(Call& call, u64 without_waiting) {
     return r == -EAGAIN || r == -EACCES ? blocking_call(call, kRestartSys, "file lock") : r;
 }
 
+// F_SETOWN_EX with the id of a thread: signals that the kernel sends to it come to the coroutine by a kernel thread of its own, which
+// a thread can ask for itself.
+long set_owner(Call& call) {
+    Coroutine* c = call.c;
+    f_owner_ex owner;
+    if (get_guest(&owner, (void*)call.a[2]) || owner.type != F_OWNER_TID || owner.pid <= 0) return native(call);
+    Coroutine* who;
+    {
+        Locked walk(g_registry_lock);
+        who = registry_find(u32(owner.pid));
+    }
+    if (!who) return native(call);
+    if (who == c && g_multi && !c->pinned)
+        if (long r = worker_pin(c)) return r;
+    if (who->pinned) owner.pid = i32(who->home->tid);
+    Call now = call;
+    now.a[2] = u64(&owner);
+    long r = native(now);
+    if (!is_error(r)) who->owns_io = true;
+    return r;
+}
+
+// The thread whose kernel thread has the id.
+i32 shown_id(i32 tid) {
+    if (!g_multi) return tid;
+    Locked walk(g_registry_lock);
+    for (const Coroutine& x : registry())
+        if (x.pinned && x.home->tid == u32(tid)) return i32(x.tid);
+    return tid;
+}
+
+long get_owner(Call& call) {
+    f_owner_ex owner;
+    Call now = call;
+    now.a[2] = u64(&owner);
+    long r = native(now);
+    if (is_error(r)) return r;
+    if (owner.type == F_OWNER_TID) owner.pid = shown_id(owner.pid);
+    return put_guest((void*)call.a[2], owner);
+}
+
 }  // namespace
 
 long h_fcntl(Call& call) {
@@ -69,6 +111,15 @@ long h_fcntl(Call& call) {
             long r = native(call);
             note_options_changed();
             return r;
+        }
+        case F_SETOWN_EX:
+            return is_hidden_fd(i32(call.a[0])) ? -EBADF : set_owner(call);
+        case F_GETOWN_EX:
+            return is_hidden_fd(i32(call.a[0])) ? -EBADF : get_owner(call);
+        case F_GETOWN: {
+            if (is_hidden_fd(i32(call.a[0]))) return -EBADF;
+            long r = native(call);
+            return r > 0 ? shown_id(i32(r)) : r;
         }
         default:
             return is_hidden_fd(i32(call.a[0])) ? -EBADF : native(call);
