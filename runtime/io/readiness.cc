@@ -4,10 +4,12 @@
 #include <asm/errno.h>
 #include <asm/ioctls.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 
 #include "runtime/base/hidden_fds.h"
@@ -37,7 +39,7 @@ struct FdState {
     std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
     std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
-    u32 position_lock;              // position_lock.h
+    u32 position_lock;              // of ParkingLock (sync/futex.h), held through a read or write at the file's own position
     u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
     u64 emptied_activity;
     Pipe* pipe;                     // the pipe's entry, if it is one and there was room
@@ -148,20 +150,22 @@ u32 awaited(const FdState* state) {
     return events;
 }
 
-// Files of /proc that can be polled (mounts, kernel/hostname) say what is new once to each description, and asking them here would
-// take it from the guest: those that wait for them ask the kernel themselves. Other files have no readiness, as epoll would say.
-bool has_no_readiness(const FdState* state, int fd) {
-    struct stat st;
+// Files of the kernel that can be polled (/proc/self/mounts, attributes in /sys, pressure and events of cgroups) say what is new once to
+// each description, and asking them here would take it from the guest: who waits for them asks the kernel.
+bool tells_once(const FdState* state, int fd) {
     FdKind kind = state->kind.load(std::memory_order_relaxed);
-    if (kind != FdKind::unknown && kind != FdKind::file) return false;
-    return !is_error(sys(__NR_fstat, fd, &st)) && S_ISREG(st.st_mode);
+    struct stat st;
+    struct statfs fs;
+    if ((kind != FdKind::unknown && kind != FdKind::file) || is_error(sys(__NR_fstat, fd, &st)) || !S_ISREG(st.st_mode)) return false;
+    if (is_error(sys(__NR_fstatfs, fd, &fs))) return false;
+    return fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC || fs.f_type == CGROUP_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 // State lock held. Makes the kernel tell of `events`.
 long enrol(FdState* state, int fd, u32 events) {
     events |= kAlways;
     if (!state->registered) {
-        if (has_no_readiness(state, fd)) return -EOPNOTSUPP;
+        if (tells_once(state, fd)) return -EOPNOTSUPP;
         long r = ask_always(state, fd, EPOLL_CTL_ADD);
         if (r == -EEXIST) r = ask_always(state, fd, EPOLL_CTL_MOD);
         if (is_error(r)) return r;
