@@ -72,6 +72,18 @@ void choose_plain_moves(CpuFacts* facts) {
     if (vendor == kAuthenticAmd) facts->high = at;
 }
 
+// Families whose kernels return by "Safe RET" (arch/x86/kernel/cpu/common.c, cpu_vuln_blacklist: SRSO): Zen 1 to 4.
+bool returns_are_spoilt() {
+    constexpr u32 kAuthenticAmd = 0x68747541, kHygonGenuine = 0x6f677948;  // ebx
+    constexpr u32 kZen1 = 0x17, kZen1Hygon = 0x18, kZen4 = 0x19;
+    u32 a, vendor, b, c, d;
+    __cpuid(0, a, vendor, c, d);
+    if (vendor != kAuthenticAmd && vendor != kHygonGenuine) return false;
+    __cpuid(1, a, b, c, d);
+    u32 family = (a >> 8 & 15) + (a >> 20 & 255);
+    return family == kZen1 || family == kZen1Hygon || family == kZen4;
+}
+
 CpuFacts g_facts;
 
 u32 read_key_rights() {
@@ -244,7 +256,11 @@ long trap_init(const CpuFacts* known) {
     u32 low, high;
     asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     g_xsave_features = u64(high) << 32 | low;
-    if (!known) choose_plain_moves(&g_facts);
+    if (!known) {
+        choose_plain_moves(&g_facts);
+        g_facts.spoilt_returns = returns_are_spoilt();
+    }
+    oc_returns_spoilt = g_facts.spoilt_returns;
     oc_xstate_plain = g_facts.plain;
     oc_xstate_masks = g_facts.masks;
     oc_xstate_high = g_facts.high;

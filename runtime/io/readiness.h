@@ -34,7 +34,7 @@ enum class FdKind : u8 {
 FdKind fd_kind(int fd, bool learn);
 
 // What a descriptor's options were at a count of their changes (Shared::options_changed): calls that wait need not ask again.
-enum class FdFact : u8 { blocking, no_receive_timeout, no_send_timeout, kCount };
+enum class FdFact : u8 { blocking, nonblocking, no_receive_timeout, no_send_timeout, kCount };
 bool fd_fact(int fd, FdFact fact, u32 changes);
 // `sequence`: fd_sequence from before the kernel was asked.
 void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence);

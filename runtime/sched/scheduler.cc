@@ -137,13 +137,13 @@ void kthread_free(KThread* thread) {
 
 u64 now_ns() {
     timespec t;
-    sys(__NR_clock_gettime, CLOCK_MONOTONIC, &t);
+    hot_sys(__NR_clock_gettime, CLOCK_MONOTONIC, &t);
     return u64(t.tv_sec) * 1000000000ul + u64(t.tv_nsec);
 }
 
 u64 realtime_ns() {
     timespec t;
-    sys(__NR_clock_gettime, CLOCK_REALTIME, &t);
+    hot_sys(__NR_clock_gettime, CLOCK_REALTIME, &t);
     return u64(t.tv_sec) * 1000000000ul + u64(t.tv_nsec);
 }
 

@@ -23,10 +23,12 @@ inline constexpr long kRestartSys = -512;           // again if SA_RESTART, else
 inline constexpr long kRestartNoIntr = -513;        // always again
 inline constexpr long kRestartNoHand = -514;        // EINTR if a handler runs, else again
 inline constexpr long kRestartRestartBlock = -516;  // as NoHand; Coroutine::restart_deadline_ns says till when
+// What no guest sees either. The call as it is, without a wait: run() makes it, which saves a return behind it.
+inline constexpr long kAsItIs = -599;
 inline constexpr bool is_restart(long r) { return r <= -512 && r >= -516; }
 
 inline long native(const Call& call) {
-    return raw_syscall(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4], (long)call.a[5]);
+    return hot_syscall(call.nr, (long)call.a[0], (long)call.a[1], (long)call.a[2], (long)call.a[3], (long)call.a[4], (long)call.a[5]);
 }
 // The call in the kernel, ended early (-EINTR) by a latched signal.
 inline long native_interruptible(const Call& call) {

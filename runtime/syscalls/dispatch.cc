@@ -66,7 +66,7 @@ long made_as_native(Call& call) {
     return row && row->can_park ? blocking_native(call, kRestartSys) : native(call);
 }
 
-long run(Call& call) {
+[[gnu::always_inline]] inline long run(Call& call) {
     Coroutine* c = call.c;
     if (__builtin_expect(c->trap_arch != AUDIT_ARCH_X86_64, 0)) {
         static bool told;
@@ -95,19 +95,22 @@ long run(Call& call) {
             // Identity, hidden descriptors, SIGPIPE and so on are the handler's; it leaves what may block to a helper
             // (wants_helper in io_wait.cc, blocking_call and its sisters).
             r = handler == h_generic && !blocks_here(c) ? brief_call(call, "offloaded call") : handler(call);
+            if (r == kAsItIs) r = native(call);
             break;
         case Action::native:
             // Most are here by a rewritten site only; what must be seen here is seen all the same (trap_of).
             r = left_to_the_kernel(call.nr) ? made_as_native(call) : handler(call);
+            if (r == kAsItIs) r = native(call);
             break;
         default:
-            r = handler(call);
+            r = handler == h_generic ? kAsItIs : handler(call);
+            if (r == kAsItIs) r = native(call);
     }
     if (__builtin_expect(rule.log, 0) && !is_restart(r)) log_call(call, r);
     return r;
 }
 
-void run_and_store(Coroutine* c, u32 nr);
+void run_again(Coroutine* c, u32 nr);
 
 // The call ends without a signal's doing: goes on if something merely interrupted it, else its temporary mask ends. True
 // when there is something new to look at.
@@ -119,11 +122,12 @@ bool settle_call(Coroutine* c) {
     }
     if (!c->restart) return masked;
     c->restart = 0;
-    run_and_store(c, c->restart_nr);
+    run_again(c, c->restart_nr);
     return true;
 }
 
-void run_and_store(Coroutine* c, u32 nr) {
+// Inlined on the way in: returns behind a system call are mispredicted on some CPUs (hot_syscall).
+[[gnu::always_inline]] inline void run_and_store(Coroutine* c, u32 nr) {
     this_thread()->calls++;
     Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
     c->call_nr = nr;
@@ -140,6 +144,8 @@ void run_and_store(Coroutine* c, u32 nr) {
     c->restart_deadline_ns = 0;
     c->regs.rax = u64(r);
 }
+
+void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr); }
 
 }  // namespace
 
@@ -200,7 +206,18 @@ void finish_call(Coroutine* c) {
     }
 }
 
-void enter(Coroutine* c) {
+}  // namespace
+
+namespace {
+
+// The rest of the way to the guest.
+[[noreturn]] [[gnu::always_inline]] inline void leave(Coroutine* c) {
+    finish_call(c);
+    keep_fs_base(c);
+    resume_guest(c);
+}
+
+[[noreturn]] [[gnu::always_inline]] inline void enter(Coroutine* c) {
     c->restart = 0;
     if (__builtin_expect(c->trim_to != 0, 0) && c->trap_nr != __NR_exit) stack_trim_now(c);
     if (__builtin_expect(c->trap_nr == __NR_rt_sigreturn, 0) && c->trap_arch == AUDIT_ARCH_X86_64) {
@@ -209,29 +226,19 @@ void enter(Coroutine* c) {
     } else {
         run_and_store(c, c->trap_nr);
     }
+    leave(c);
 }
 
 }  // namespace
 
-extern "C" void oc_exit_loop(GuestContext* g) {
-    finish_call(static_cast<Coroutine*>(g));
-    keep_fs_base(g);
-    oc_resume_guest(g);
-}
+extern "C" void oc_exit_loop(GuestContext* g) { leave(static_cast<Coroutine*>(g)); }
+
+extern "C" void oc_enter_stub(GuestContext* g) { enter(static_cast<Coroutine*>(g)); }
 
 extern "C" void oc_enter_syscall(GuestContext* g) {
     Coroutine* c = static_cast<Coroutine*>(g);
     if (!c->direct && c->trap_arch == AUDIT_ARCH_X86_64) rewrite_saw_trap(c->regs.rip - 2, c->trap_nr);
-    enter(c);
-    oc_exit_loop(c);
-}
-
-extern "C" GuestContext* oc_enter_stub(GuestContext* g) {
-    Coroutine* c = static_cast<Coroutine*>(g);
-    enter(c);
-    finish_call(c);
-    keep_fs_base(c);
-    return c;
+    oc_enter_stub(c);
 }
 
 long blocking_native(Call& call, long interrupted) {

@@ -22,7 +22,7 @@ i64 milliseconds_left(u64 deadline_ns) {
 long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
     Coroutine* c = call.c;
     u64 ep = call.a[0], events = call.a[1], most = call.a[2];
-    auto ask = [&] { return sys(__NR_epoll_wait, ep, events, most, 0); };
+    auto ask = [&] { return hot_sys(__NR_epoll_wait, ep, events, most, 0); };
     if (!blocks_here(c) || mask.given) {
         long r = ask_now(c, ask);
         if (r != 0) return r;
@@ -60,7 +60,7 @@ long epoll_finish(Coroutine* c, u64 deadline_ns, long r) {
 
 // What does not wait looks at no signal, whatever its mask lets through.
 long look(Call& call) {
-    return ask_now(call.c, [&] { return sys(__NR_epoll_wait, call.a[0], call.a[1], call.a[2], 0); });
+    return ask_now(call.c, [&] { return hot_sys(__NR_epoll_wait, call.a[0], call.a[1], call.a[2], 0); });
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ long h_fdatasync(Call& call) {
 }
 
 long h_flock(Call& call) {
+    if (call.a[1] & LOCK_UN) return kAsItIs;
     if (blocks_here(call.c) || (call.a[1] & LOCK_NB)) return blocking_native(call, kRestartSys);
     Call attempt = call;
     attempt.a[1] |= LOCK_NB;

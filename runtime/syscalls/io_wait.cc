@@ -120,6 +120,14 @@ u32 options_changed() { return __atomic_load_n(&tree_shared()->options_changed, 
 
 }  // namespace
 
+// (Should it be wrong, because a program outside of the tree cleared the flag, the call waits on this worker, and its place goes to another.)
+bool answers_at_once(int fd) { return fd_fact(fd, FdFact::nonblocking, options_changed()); }
+
+void note_nonblocking(int fd) {
+    if (options_are_counted() && fd_kind(fd, true) != FdKind::unknown)
+        fd_note_fact(fd, FdFact::nonblocking, options_changed(), fd_sequence(fd));
+}
+
 void IoWait::look() {
     if (looked_) return;
     looked_ = true;
@@ -134,7 +142,7 @@ void IoWait::look() {
     }
     long flags = sys(__NR_fcntl, fd_, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
-    if (counted && !nonblocking_ && !is_error(flags)) fd_note_fact(fd_, FdFact::blocking, changes, sequence);
+    if (counted && !is_error(flags)) fd_note_fact(fd_, nonblocking_ ? FdFact::nonblocking : FdFact::blocking, changes, sequence);
     if (kind == FdKind::pipe || kind == FdKind::other || kind == FdKind::file) return;  // only sockets have time-outs
     deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
     if (counted && socket_ && deadline_ns_ == kNever) fd_note_fact(fd_, timeout, changes, sequence);

@@ -21,6 +21,11 @@ inline constexpr long kNoReadiness = -602;  // nothing to wait for: make the cal
 // O_NONBLOCK or a time-out of some description has been changed by this process.
 void note_options_changed();
 
+// A socket with O_NONBLOCK, as far as this process and its relatives know: no call on it waits.
+bool answers_at_once(int fd);
+// A fresh socket that was made so.
+void note_nonblocking(int fd);
+
 // Is one of poll(2)'s `events`, an error or a hang-up there right now?
 bool ready_now(int fd, short events);
 

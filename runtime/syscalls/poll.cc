@@ -34,7 +34,7 @@ bool collect_pollfds(WaitSet& set, u64 guest, u64 n) {
 
 // poll and ppoll until the deadline: count, 0, -EINTR or another error.
 long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mask) {
-    auto ask = [&] { return sys(__NR_poll, guest, n, 0); };
+    auto ask = [&] { return hot_sys(__NR_poll, guest, n, 0); };
     if (!blocks_here(c) || mask.given) {
         long r = ask_now(c, ask);
         if (r != 0) return r;

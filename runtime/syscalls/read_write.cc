@@ -74,7 +74,7 @@ Call plain_call(Coroutine* c, u32 nr, int fd, const Transfer& t, u64 done) {
 
 long try_transfer(u32 nr, int fd, const Transfer& t, u64 done) {
     i64 at = t.position < 0 ? -1 : t.position + i64(done);
-    return sys(nr, fd, t.v.data(), t.v.size(), at, 0, t.flags | RWF_NOWAIT);
+    return hot_sys(nr, fd, t.v.data(), t.v.size(), at, 0, t.flags | RWF_NOWAIT);
 }
 
 // What is not in the page cache: by the ring, else by a helper. A signal does not end it, as natively. At the file's own
@@ -125,7 +125,7 @@ bool is_plain_stream(const Transfer& t, FdKind kind) {
 
 long try_read(int fd, const Transfer& t, FdKind kind) {
     if (!is_plain_stream(t, kind)) return try_transfer(__NR_preadv2, fd, t, 0);
-    long r = sys(__NR_recvfrom, fd, t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, nullptr);
+    long r = hot_sys(__NR_recvfrom, fd, t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, nullptr);
     // The number became another file's without our seeing it.
     return r == -ENOTSOCK ? try_transfer(__NR_preadv2, fd, t, 0) : r;
 }
@@ -193,7 +193,7 @@ long do_read(Call& call, Transfer& t) {
 // The next part of a write. A socket that took a part already must not raise SIGPIPE for the rest.
 long try_write(const Transfer& t, u64 done, IoWait& w, FdKind kind) {
     if (!done && is_plain_stream(t, kind)) {
-        long r = sys(__NR_sendto, w.fd(), t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, 0);
+        long r = hot_sys(__NR_sendto, w.fd(), t.v.data()->iov_base, t.v.data()->iov_len, MSG_DONTWAIT, nullptr, 0);
         return r == -ENOTSOCK ? try_transfer(__NR_pwritev2, w.fd(), t, done) : r;
     }
     if (!done || !w.is_socket()) return try_transfer(__NR_pwritev2, w.fd(), t, done);
@@ -252,12 +252,14 @@ bool passes_nowait(u32 flags) {
 
 long h_read(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
+    if (answers_at_once(int(call.a[0]))) return kAsItIs;
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
 
 long h_readv(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
+    if (answers_at_once(int(call.a[0]))) return kAsItIs;
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
 }
@@ -283,6 +285,7 @@ long h_preadv2(Call& call) {
 
 long h_write(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
+    if (answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
     if (long r; proc_write(call, &r)) return r;
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
@@ -290,6 +293,7 @@ long h_write(Call& call) {
 
 long h_writev(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
+    if (answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2], 0)};
     return do_write(call, t);
 }

@@ -57,6 +57,7 @@ long h_accept4(Call& call) {
         }
         long r = native_attempt(call);
         if (r == kLookAgain) continue;
+        if (r >= 0 && call.nr == __NR_accept4 && (call.a[3] & SOCK_NONBLOCK)) note_nonblocking(int(r));
         return r == -EINTR ? w.interrupted() : r;
     }
 }
@@ -149,7 +150,7 @@ long send_message(Call& call, u64 message, u64 flags) {
     if (get_guest(&m, (void*)message)) return -EFAULT;
     IoVector v(u64(m.msg_iov), m.msg_iovlen, 0);
     long r = send_all(call, m.msg_name != nullptr, flags, v,
-                      [&](int fd, u64 f) { return sys(__NR_sendmsg, fd, message, f); });
+                      [&](int fd, u64 f) { return hot_sys(__NR_sendmsg, fd, message, f); });
     if (r != kNoReadiness) return r;
     Call by_helper{call.c, __NR_sendmsg, {call.a[0], message, flags, 0, 0, 0}};
     return raise_write_signal(call.c, blocking_call(by_helper, kRestartSys, "send"));
@@ -160,10 +161,10 @@ long send_message(Call& call, u64 message, u64 flags) {
 long h_sendto(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     u64 flags = u32(call.a[3]);
-    if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
+    if ((flags & MSG_DONTWAIT) || answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
     IoVector v(call.a[1], call.a[2]);
     long r = send_all(call, call.a[4] != 0, flags, v, [&](int fd, u64 f) {
-        return sys(__NR_sendto, fd, call.a[1], call.a[2], f, call.a[4], call.a[5]);
+        return hot_sys(__NR_sendto, fd, call.a[1], call.a[2], f, call.a[4], call.a[5]);
     });
     if (r != kNoReadiness) return r;
     return raise_write_signal(call.c, blocking_call(call, kRestartSys, "send"));
@@ -172,7 +173,7 @@ long h_sendto(Call& call) {
 long h_sendmsg(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     u64 flags = u32(call.a[2]);
-    if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
+    if ((flags & MSG_DONTWAIT) || answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
     return send_message(call, call.a[1], flags);
 }
 
@@ -180,7 +181,7 @@ long h_sendmmsg(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     int fd = int(call.a[0]);
     u64 flags = u32(call.a[3]), count = u32(call.a[2]);
-    if (flags & MSG_DONTWAIT) return claim_write_signal(call.c, native(call));
+    if ((flags & MSG_DONTWAIT) || answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
     if (count > kMaxMessages) count = kMaxMessages;
     u64 sent = 0;
     // Datagrams are sent whole or not: as many as go at once. A stream's short part must not be followed by the next
@@ -215,7 +216,7 @@ long h_recvfrom(Call& call) {
     u64 flags = u32(call.a[3]);
     if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
-    if (flags & kNeverWaits) return native(call);
+    if ((flags & kNeverWaits) || answers_at_once(int(call.a[0]))) return kAsItIs;
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
     w.give_way();
     u64 done = 0;
@@ -223,7 +224,7 @@ long h_recvfrom(Call& call) {
         w.arm();
         bool empty = !done && w.known_empty();
         long r = empty ? -EAGAIN
-                       : sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
+                       : hot_sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
         if (r != -EAGAIN) w.succeeded();
         if (r == -EAGAIN) {
             r = w.block();
@@ -290,7 +291,7 @@ long receive_message(Call& call, u64 message, u64 flags) {
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
     for (;;) {
         w.arm();
-        long r = sys(__NR_recvmsg, w.fd(), message, flags | MSG_DONTWAIT);
+        long r = hot_sys(__NR_recvmsg, w.fd(), message, flags | MSG_DONTWAIT);
         if (r > 0 && all && is_stream(w.fd()) && !w.nonblocking()) return receive_rest(message, asked, flags, r, w);
         if (r != -EAGAIN) return r;
         r = w.block();
@@ -306,7 +307,7 @@ long h_recvmsg(Call& call) {
     u64 flags = u32(call.a[2]);
     if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
-    if (flags & kNeverWaits) return native(call);
+    if ((flags & kNeverWaits) || answers_at_once(int(call.a[0]))) return kAsItIs;
     return receive_message(call, call.a[1], flags);
 }
 
@@ -314,7 +315,7 @@ long h_recvmmsg(Call& call) {
     u64 flags = u32(call.a[3]), count = u32(call.a[2]);
     if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
-    if (flags & kNeverWaits) return native(call);
+    if ((flags & kNeverWaits) || answers_at_once(int(call.a[0]))) return kAsItIs;
     u64 deadline = kNever;
     if (call.a[4]) {
         Timespec64 t;

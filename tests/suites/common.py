@@ -252,4 +252,4 @@ def difference(native, other):
 
 # The kernel threads of ocrun itself in a process that has one worker: the worker, the monitor, the ring or poller, the
 # offload pool. A guest with hundreds of threads must not show more.
-MOST_TASKS = 12
+MOST_TASKS = 24  # 8 workers, the monitor, helpers, and spares of workers that were stuck on a busy machine

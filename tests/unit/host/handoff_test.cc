@@ -13,7 +13,7 @@ Handoff every_field_differs() {
     Handoff h{};
     h.signal_mask = 0xfffffffffffffffe;
     h.ignored_signals = 0x8000000000000001;
-    h.cpu = {2440, 0x2a2, 1088, 1152, 2432};
+    h.cpu = {2440, 0x2a2, 1088, 1152, 2432, 1};
     h.policy_fd = 4095;
     h.target_fd = 4082;
     h.filter_fd = -1;
@@ -44,6 +44,7 @@ TEST(Handoff, EveryFieldArrives) {
     EXPECT_EQ(got.cpu.masks, sent.cpu.masks);
     EXPECT_EQ(got.cpu.high, sent.cpu.high);
     EXPECT_EQ(got.cpu.keys, sent.cpu.keys);
+    EXPECT_EQ(got.cpu.spoilt_returns, sent.cpu.spoilt_returns);
     EXPECT_EQ(got.policy_fd, sent.policy_fd);
     EXPECT_EQ(got.target_fd, sent.target_fd);
     EXPECT_EQ(got.filter_fd, sent.filter_fd);
