@@ -162,13 +162,27 @@ u64 wait_begin(Coroutine* c, bool interruptible) {
     return token;
 }
 
-bool wake(Coroutine* c, u64 token, WakeReason reason) {
-    u64 expected = token;
-    if (!c->wait_word.compare_exchange_strong(expected, token | u8(reason), std::memory_order_acq_rel)) return false;
+namespace {
+
+bool woken(Coroutine* c, WakeReason reason) {
     warm(c);
     observe_wake(c, reason);
     if (left_its_stack(c)) enqueue(c, reason == WakeReason::woken ? ReadyWhy::woken : ReadyWhy::other);
     return true;
+}
+
+}  // namespace
+
+bool wake(Coroutine* c, u64 token, WakeReason reason) {
+    u64 expected = token;
+    return c->wait_word.compare_exchange_strong(expected, token | u8(reason), std::memory_order_acq_rel) && woken(c, reason);
+}
+
+bool wake_by_worker(Coroutine* c, u64 token, WakeReason reason) {
+    if (!only_worker()) return wake(c, token, reason);
+    if (c->wait_word.load(std::memory_order_relaxed) != token) return false;
+    c->wait_word.store(token | u8(reason), std::memory_order_relaxed);
+    return woken(c, reason);
 }
 
 void wake_for_signal(Coroutine* c) {

@@ -61,6 +61,8 @@ extern bool g_multi;
 
 u64 wait_begin(Coroutine* c, bool interruptible);
 bool wake(Coroutine* c, u64 token, WakeReason reason);
+// By a worker, of a wait that only workers end (not a helper): without a locked instruction where there is but one.
+bool wake_by_worker(Coroutine* c, u64 token, WakeReason reason);
 // Ends the wait with `signal` if c is in an interruptible wait. From any thread of ours.
 void wake_for_signal(Coroutine* c);
 // Parks until woken or until deadline_ns (CLOCK_MONOTONIC; kNever). With a pending unblocked signal an interruptible wait

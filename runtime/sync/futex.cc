@@ -7,6 +7,7 @@
 #include "runtime/base/mappings.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/workers.h"
 
 namespace ocrun {
 
@@ -39,6 +40,22 @@ std::atomic<bool> g_shared_seen{false};
 
 Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
 
+// The table is the workers': a sole one has nobody to exclude (it starts the second itself, never in here).
+class LockedBucket {
+public:
+    explicit LockedBucket(Bucket* b) : lock_(only_worker() ? nullptr : &b->lock) {
+        if (lock_) lock_->lock();
+    }
+    ~LockedBucket() {
+        if (lock_) lock_->unlock();
+    }
+    LockedBucket(const LockedBucket&) = delete;
+    LockedBucket& operator=(const LockedBucket&) = delete;
+
+private:
+    Lock* lock_;
+};
+
 void queue(Bucket* b, Waiter* w) {
     std::atomic<bool>& used = g_group_used[u64(b - g_buckets) >> kGroupBits];
     if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
@@ -62,7 +79,7 @@ void unqueue(Waiter* w) {
 
 // Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT. Whoever changes the word and wakes does so after.
 long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected) {
-    Locked held(b->lock);
+    LockedBucket held(b);
     u32 value;
     if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
     if (value != expected) return -EAGAIN;
@@ -75,7 +92,7 @@ void unqueue_own(Waiter* w) {
     for (;;) {
         Bucket* b = __atomic_load_n(&w->bucket, __ATOMIC_ACQUIRE);
         if (!b) return;
-        Locked held(b->lock);
+        LockedBucket held(b);
         if (w->bucket == b) {
             unqueue(w);
             return;
@@ -94,7 +111,7 @@ u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
         u64 token = w->token;
         w->woken = true;
         unqueue(w);
-        if (wake(c, token, WakeReason::woken)) woken++;
+        if (wake_by_worker(c, token, WakeReason::woken)) woken++;
     }
     return woken;
 }
@@ -175,7 +192,7 @@ long futex_wake(u64 address, u32 count, u32 bitset) {
     Bucket* b = bucket_of(address);
     // Always under the lock: a waiter looks at the word before it queues, both under it, so an empty queue seen without it
     // would say nothing about a waiter in between.
-    Locked held(b->lock);
+    LockedBucket held(b);
     return wake_some(b, address, count, bitset);
 }
 
@@ -337,7 +354,7 @@ long hand_over(Bucket* b, u64 address, u32 extra) {
 }
 
 // For one that gave up: the word may hold its id for as long as a hand_over in progress takes to see that.
-void hand_over_ended(Bucket* b) { Locked held(b->lock); }
+void hand_over_ended(Bucket* b) { LockedBucket held(b); }
 
 }  // namespace
 
@@ -351,7 +368,7 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
     w.token = wait_begin(c, true);
     long r;
     {
-        Locked held(b->lock);
+        LockedBucket held(b);
         r = try_own(c, address, true);
         if (r == -EAGAIN) queue(b, &w);
     }
@@ -366,14 +383,14 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
 
 long futex_trylock_pi(Coroutine* c, u64 address) {
     if (address & 3) return -EINVAL;
-    Locked held(bucket_of(address)->lock);
+    LockedBucket held(bucket_of(address));
     return try_own(c, address, false);
 }
 
 long futex_unlock_pi(Coroutine* c, u64 address) {
     if (address & 3) return -EINVAL;
     Bucket* b = bucket_of(address);
-    Locked held(b->lock);
+    LockedBucket held(b);
     u32 value;
     if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
     if ((value & FUTEX_TID_MASK) != c->tid) return -EPERM;
@@ -435,7 +452,7 @@ long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
 
 bool futex_pi_owner_died(u64 address) {
     Bucket* b = bucket_of(address);
-    Locked held(b->lock);
+    LockedBucket held(b);
     return hand_over(b, address, FUTEX_OWNER_DIED) == 0;
 }
 
