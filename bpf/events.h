@@ -123,7 +123,7 @@ struct oc_session {
     oc_u32 records;      /* files made so far: the view looks for new ones when it grew */
     oc_u32 bell;         /* futex of the view: grown and woken by a writer with every OC_RINGS_IN_A_LAP-th part of its ring */
 };
-#define OC_RINGS_IN_A_LAP 8u
+#define OC_RINGS_IN_A_LAP 4u
 
 /* An event is 16 bytes, because what recording costs is the cache lines it touches: `when` holds the kind, a small number `nr` and the
  * time, `data` what the kind says. `own` events are of the coroutine that the last SWITCH or OWNER of the same ring named. */

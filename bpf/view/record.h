@@ -75,7 +75,7 @@ public:
     void renew();
     // New files and (into `store`) new events; for what there is no room is thrown away and counted.
     void collect(Store* store = nullptr);
-    // Sleeps until a ring has filled up by an eighth, a signal comes or the time is over.
+    // Sleeps until a ring has filled up by a quarter, a signal comes or the time is over.
     void wait_ms(unsigned ms);
     // What the store holds, in the order of time, up to the moment from which on some kernel threads' events were thrown away.
     std::vector<Event> decode(const Store& store);

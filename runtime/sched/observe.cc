@@ -196,7 +196,7 @@ inline oc_record* record(KThread* t, u64 tsc) {
     return record_anew(t, tsc);
 }
 
-// With every eighth of a ring the view is called; on its first lap the memory of the next eighth is had in one go.
+// With every quarter of a ring the view is called; on its first lap the memory of the next quarter is had in one go.
 __attribute__((noinline, cold)) void ring_bell(oc_record* r, u64 head) {
     constexpr u64 kFutexWake = 1;
     u64 part = r->ring_events / OC_RINGS_IN_A_LAP;
