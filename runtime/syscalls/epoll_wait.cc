@@ -19,31 +19,35 @@ i64 milliseconds_left(u64 deadline_ns) {
 }
 
 // In the kernel the wait is made by the guest's own kind of call: epoll_pwait2 is exact and newer than the others.
-long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
+template <class Until>
+long epoll_until(Call& call, Until& until, const Mask& mask) {
     Coroutine* c = call.c;
     u64 ep = call.a[0], events = call.a[1], most = call.a[2];
     auto ask = [&] { return hot_sys(__NR_epoll_wait, ep, events, most, 0); };
-    if (!blocks_here(c) || mask.given) {
-        long r = ask_now(c, ask);
-        if (r != 0) return r;
-    }
-    apply_mask(c, mask);
-    if (!blocks_here(c)) {
+    auto begin = [&] {
+        apply_mask(c, mask);
+        return until();
+    };
+    long r = kNoReadiness;
+    if (blocks_here(c)) {
+        if ((r = ask_now(c, ask)) == 0) r = kNoReadiness;
+    } else {
         WaitSet set;
-        long r = wait_for_any(c, deadline_ns, "epoll", set, ask, [&](WaitSet& s) {
+        r = wait_for_any(c, begin, "epoll", set, ask, [&](WaitSet& s) {
             s.reset(1);
             s.add(int(ep), EPOLLIN);
             return true;
         });
-        if (r != kNoReadiness) return r;
     }
+    if (r != kNoReadiness) return r;
+    u64 deadline_ns = begin();
     for (;;) {
         bool exact = call.nr == __NR_epoll_pwait2;
         u32 nr = exact ? __NR_epoll_pwait2 : __NR_epoll_wait;
         Timespec64 left = exact && deadline_ns != kNever ? remaining(deadline_ns) : Timespec64{};
         u64 limit = exact ? (deadline_ns == kNever ? 0 : u64(&left)) : u64(milliseconds_left(deadline_ns));
         u64 args[6] = {ep, events, most, limit, 0, 0};
-        long r = blocks_here(c) ? blocking_syscall(nr, args).result : offload_call(c, nr, args, "epoll");
+        r = blocks_here(c) ? blocking_syscall(nr, args).result : offload_call(c, nr, args, "epoll");
         if (r != -EINTR || !goes_on(c)) {
             // Milliseconds overflow after 24 days: not the guest's end of time.
             if (r == 0 && deadline_ns != kNever && now_ns() < deadline_ns) continue;
@@ -52,8 +56,10 @@ long epoll_until(Call& call, u64 deadline_ns, const Mask& mask) {
     }
 }
 
-long epoll_finish(Coroutine* c, u64 deadline_ns, long r) {
+template <class Until>
+long epoll_finish(Coroutine* c, Until& until, long r) {
     if (r != -EINTR) return leave_mask(c, r);
+    u64 deadline_ns = until();
     c->restart_deadline_ns = deadline_ns == kNever ? 0 : deadline_ns;
     return kRestartNoHand;
 }
@@ -68,16 +74,16 @@ long look(Call& call) {
 long h_epoll_wait(Call& call) {
     i32 ms = i32(call.a[3]);
     if (ms == 0) return ask_now(call.c, [&] { return native(call); });
-    u64 deadline = milliseconds_deadline(call.c, ms);
-    return epoll_finish(call.c, deadline, epoll_until(call, deadline, {}));
+    Milliseconds until(call.c, ms);
+    return epoll_finish(call.c, until, epoll_until(call, until, {}));
 }
 
 long h_epoll_pwait(Call& call) {
     Mask mask;
     if (long r = read_mask(call.a[4], call.a[5], &mask)) return r;
     if (i32(call.a[3]) == 0) return look(call);
-    u64 deadline = milliseconds_deadline(call.c, i32(call.a[3]));
-    return epoll_finish(call.c, deadline, epoll_until(call, deadline, mask));
+    Milliseconds until(call.c, i32(call.a[3]));
+    return epoll_finish(call.c, until, epoll_until(call, until, mask));
 }
 
 long h_epoll_pwait2(Call& call) {
@@ -88,7 +94,8 @@ long h_epoll_pwait2(Call& call) {
     if (r) return r;
     if (call.a[3] && !t.asked.tv_sec && !t.asked.tv_nsec) return look(call);
     if (call.a[3] && call.c->restart_deadline_ns) t.deadline_ns = call.c->restart_deadline_ns;
-    return epoll_finish(call.c, t.deadline_ns, epoll_until(call, t.deadline_ns, mask));
+    auto until = [&] { return t.deadline_ns; };
+    return epoll_finish(call.c, until, epoll_until(call, until, mask));
 }
 
 }  // namespace ocrun

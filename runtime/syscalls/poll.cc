@@ -33,7 +33,8 @@ bool collect_pollfds(WaitSet& set, u64 guest, u64 n) {
 }
 
 // poll and ppoll until the deadline: count, 0, -EINTR or another error.
-long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mask) {
+template <class Until>
+long poll_until(Coroutine* c, u64 guest, u64 n, Until& until, const Mask& mask) {
     auto ask = [&] { return hot_sys(__NR_poll, guest, n, 0); };
     if (!blocks_here(c) || mask.given) {
         long r = ask_now(c, ask);
@@ -43,9 +44,10 @@ long poll_until(Coroutine* c, u64 guest, u64 n, u64 deadline_ns, const Mask& mas
     if (!blocks_here(c)) {
         WaitSet set;
         long r =
-            wait_for_any(c, deadline_ns, "poll", set, ask, [&](WaitSet& s) { return collect_pollfds(s, guest, n); });
+            wait_for_any(c, until, "poll", set, ask, [&](WaitSet& s) { return collect_pollfds(s, guest, n); });
         if (r != kNoReadiness) return r;
     }
+    u64 deadline_ns = until();
     for (;;) {
         Timespec64 left = deadline_ns == kNever ? Timespec64{} : remaining(deadline_ns);
         u64 args[6] = {guest, n, deadline_ns == kNever ? 0 : u64(&left), 0, 0, 0};
@@ -63,9 +65,10 @@ long h_poll(Call& call) {
         long r = ask_now(c, [&] { return native(call); });
         return r == -EINTR ? kRestartRestartBlock : r;
     }
-    u64 deadline = milliseconds_deadline(c, ms);
-    long r = poll_until(c, call.a[0], u32(call.a[1]), deadline, {});
+    Milliseconds until(c, ms);
+    long r = poll_until(c, call.a[0], u32(call.a[1]), until, {});
     if (r != -EINTR) return r;
+    u64 deadline = until();
     c->restart_deadline_ns = deadline == kNever ? 0 : deadline;
     return kRestartRestartBlock;
 }
@@ -77,7 +80,8 @@ long h_ppoll(Call& call) {
     long r = read_timeout(call.a[2], &t);
     if (!r) r = read_mask(call.a[3], call.a[4], &mask);
     if (r) return r;
-    r = poll_until(c, call.a[0], u32(call.a[1]), t.deadline_ns, mask);
+    auto until = [&] { return t.deadline_ns; };
+    r = poll_until(c, call.a[0], u32(call.a[1]), until, mask);
     return leave_mask(c, finish_timeout(call.a[2], t, r == -EINTR ? kRestartNoHand : r));
 }
 

@@ -114,7 +114,7 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
         apply_mask(c, mask);
         WaitSet set;
         r = blocks_here(c) ? kNoReadiness
-                           : wait_for_any(c, deadline_ns, "select", set, ask, [&](WaitSet& s) { return sets.collect(s); });
+                           : wait_for_any(c, [&] { return deadline_ns; }, "select", set, ask, [&](WaitSet& s) { return sets.collect(s); });
     }
     while (r == kNoReadiness) {
         sets.answer_from_asked();

@@ -46,12 +46,6 @@ long leave_mask(Coroutine* c, long r) {
     return r;
 }
 
-u64 milliseconds_deadline(Coroutine* c, i32 ms) {
-    if (ms < 0) return kNever;
-    if (c->restart_deadline_ns) return c->restart_deadline_ns;
-    return now_ns() + u64(ms) * 1000000;
-}
-
 long read_timeout(u64 guest, Timeout* t) {
     if (!guest) return 0;
     if (get_guest(&t->asked, (void*)guest)) return -EFAULT;

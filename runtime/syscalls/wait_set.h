@@ -81,14 +81,18 @@ long ask_now(Coroutine* c, Ask ask) {
 }
 
 // Asks and parks in turn. ask(): > 0 or an error ends the wait. collect(set): the descriptors, before each asking.
-// 0: time is up. -EINTR: a signal. kNoReadiness: must be waited for in the kernel.
-template <class Ask, class Collect>
-long wait_for_any(Coroutine* c, u64 deadline_ns, const char* what, WaitSet& set, Ask ask, Collect collect) {
-    bool timed_out = false;
+// until(): the deadline, asked for when nothing was ready at once. 0: time is up. -EINTR: a signal. kNoReadiness: must be waited for
+// in the kernel.
+template <class Until, class Ask, class Collect>
+long wait_for_any(Coroutine* c, Until until, const char* what, WaitSet& set, Ask ask, Collect collect) {
+    bool begun = false, timed_out = false;
+    u64 deadline_ns = kNever;
     for (;;) {
         if (!collect(set)) return kNoReadiness;
         long r = ask_now(c, ask);
         if (r != 0) return r;
+        if (!begun) deadline_ns = until();
+        begun = true;
         if (signal_pending(c)) return -EINTR;
         if (timed_out) return 0;
         WakeReason why;
@@ -111,8 +115,23 @@ inline void apply_mask(Coroutine* c, const Mask& m) {
 // before any signal is looked at.
 long leave_mask(Coroutine* c, long r);
 
-// What poll and epoll_wait are given; a call repeated after a signal without effect goes on to its first deadline.
-u64 milliseconds_deadline(Coroutine* c, i32 ms);
+// What poll and epoll_wait are given; a call repeated after a signal without effect goes on to its first deadline. The clock is read
+// when the deadline is first asked for: where something is ready at once it need not be.
+class Milliseconds {
+public:
+    Milliseconds(Coroutine* c, i32 ms) : c_(c), ms_(ms) {}
+    u64 operator()() {
+        if (!known_) deadline_ns_ = ms_ < 0 ? kNever : c_->restart_deadline_ns ? c_->restart_deadline_ns : now_ns() + u64(ms_) * 1000000;
+        known_ = true;
+        return deadline_ns_;
+    }
+
+private:
+    Coroutine* c_;
+    i32 ms_;
+    bool known_ = false;
+    u64 deadline_ns_ = kNever;
+};
 
 // A relative time-out in a call's arguments.
 struct Timeout {
