@@ -237,8 +237,8 @@ RingOp ring_fsync(int fd, bool data_only) {
 RingOp ring_waitid(int which, i64 id, u32 options) {
     return {OC_IORING_OP_WAITID, i32(id), 0, 0, u32(which), 0, 0, options};
 }
-RingOp ring_futex_wait(u64 address, u32 expected, u32 bitset) {
-    return {OC_IORING_OP_FUTEX_WAIT, FUTEX2_SIZE_U32, expected, address, 0, 0, bitset, 0};
+RingOp ring_futex_wait(u64 address, u32 expected, u32 bitset, u32 futex_op) {
+    return {OC_IORING_OP_FUTEX_WAIT, i32(FUTEX2_SIZE_U32 | (futex_op & FUTEX_PRIVATE_FLAG)), expected, address, 0, 0, bitset, 0};
 }
 RingOp ring_futex_waitv(u64 entries, u32 count) {
     return {OC_IORING_OP_FUTEX_WAITV, 0, 0, entries, count, 0, 0, 0};

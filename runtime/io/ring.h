@@ -33,8 +33,8 @@ RingOp ring_readv(int fd, const void* vectors, u64 count, i64 position, u32 rwf_
 RingOp ring_fsync(int fd, bool data_only);
 // waitid(2) without a result: completes when there is something that a waitid with these options would report (Linux 6.7).
 RingOp ring_waitid(int which, i64 id, u32 options);
-// FUTEX_WAIT_BITSET on a word in shared memory, without a time-out; and futex_waitv(2) (Linux 6.7).
-RingOp ring_futex_wait(u64 address, u32 expected, u32 bitset);
+// FUTEX_WAIT_BITSET in the kernel's table, without a time-out; futex_op: as for futex(2), for its FUTEX_PRIVATE_FLAG; and futex_waitv(2) (Linux 6.7).
+RingOp ring_futex_wait(u64 address, u32 expected, u32 bitset, u32 futex_op);
 RingOp ring_futex_waitv(u64 entries, u32 count);
 
 // Does the kernel give such a ring at all? 0 or -errno. For the launcher, before anything runs.

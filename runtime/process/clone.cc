@@ -261,6 +261,12 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
         if (t) kthread_free(t);
         return -EAGAIN;
     }
+    if (!(q.flags & CLONE_VFORK)) {
+        // It waits for words of this memory and wakes them in the kernel.
+        if (g_multi) world_stop();
+        futexes_to_kernel();
+        if (g_multi) world_go();
+    }
     copy_identity(c, call.c);
     guest_filters_inherit(c, call.c);
     c->direct = true;

@@ -21,7 +21,7 @@ u32 g_main_exit_code;
 int g_main_signal;  // that ended the main thread
 
 void wake_one(u64 address) {
-    if (futex_is_shared(address, 0))
+    if (futex_in_kernel(address, 0))
         sys(__NR_futex, address, FUTEX_WAKE, 1);
     else
         futex_wake(address, 1, ~0u);

@@ -21,6 +21,7 @@ struct Waiter {
     u64 address;
     u32 bitset;
     bool woken;
+    bool is_pi;     // waits for a PI lock
     u64 pi_target;  // the PI word that a requeue moves it to, 0: not a waiter of that kind
     Coroutine* c;
     u64 token;
@@ -37,6 +38,7 @@ OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody w
 constexpr u32 kGroupBits = 7;
 std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
 std::atomic<bool> g_shared_seen{false};
+std::atomic<bool> g_in_kernel{false};  // futexes_to_kernel
 
 Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
 
@@ -139,6 +141,24 @@ void futex_after_fork() {
         for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
             if (g_buckets[i].head) g_buckets[i].head = g_buckets[i].tail = nullptr;
     }
+    g_in_kernel.store(false, std::memory_order_relaxed);
+}
+
+void futexes_to_kernel() {
+    if (g_in_kernel.exchange(true, std::memory_order_relaxed)) return;
+    for (Bucket& b : g_buckets) {
+        if (!g_group_used[u64(&b - g_buckets) >> kGroupBits].load(std::memory_order_relaxed)) continue;
+        Locked held(b.lock);
+        for (Waiter *w = b.head, *next; w; w = next) {
+            next = w->next;
+            if (w->pi_target || w->is_pi) continue;
+            Coroutine* c = w->c;
+            u64 token = w->token;
+            w->woken = true;
+            unqueue(w);
+            wake(c, token, WakeReason::woken);
+        }
+    }
 }
 
 void futex_note_shared() { g_shared_seen.store(true, std::memory_order_relaxed); }
@@ -149,12 +169,16 @@ bool futex_is_shared(u64 address, u32 op) {
     return mapping_is_shared(address);
 }
 
+bool futex_in_kernel(u64 address, u32 op) {
+    return g_in_kernel.load(std::memory_order_relaxed) || futex_is_shared(address, op);
+}
+
 static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, bool interruptible, const char* what) {
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
     Waiter w;
     w.bucket = nullptr;
-    w.woken = false;
+    w.woken = w.is_pi = false;
     w.pi_target = 0;
     w.address = address;
     w.bitset = bitset;
@@ -364,6 +388,7 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
     Waiter w{};
     w.address = address;
     w.bitset = ~0u;
+    w.is_pi = true;
     w.c = c;
     w.token = wait_begin(c, true);
     long r;

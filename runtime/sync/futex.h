@@ -3,7 +3,8 @@
 // A word in private anonymous or private file memory can only be waited on by this process, so its waiters are kept here
 // and a wake costs no system call. A word in a shared mapping belongs to the kernel's table, whoever waits (two tables
 // would lose wakes). The PRIVATE flag decides at once; without it the mapping is asked for, and only in processes that
-// ever mapped shared memory (futex_note_shared). Follows futex(2), kernel/futex/.
+// ever mapped shared memory (futex_note_shared). From the first child on that shares the memory itself and runs beside its parent
+// (CLONE_VM without CLONE_VFORK), all words but those of PI locks are the kernel's (futexes_to_kernel). Follows futex(2), kernel/futex/.
 #pragma once
 #include "runtime/sched/scheduler.h"
 
@@ -13,8 +14,13 @@ void futex_after_fork();
 // The process mapped shared memory: flags alone no longer say that a word is private.
 void futex_note_shared();
 
-// True when the word at `address` must go to the kernel's table.
+// Who waits is woken, as if by chance, and waits again in the kernel. The world stands still.
+void futexes_to_kernel();
+
+// True when the word at `address` may be another process's too.
 bool futex_is_shared(u64 address, u32 op);
+// True when waits for it and wakes go to the kernel's table.
+bool futex_in_kernel(u64 address, u32 op);
 
 // Waits while *address == expected. 0 when woken, -EAGAIN, -ETIMEDOUT, -EINTR (a signal is pending), -EFAULT, -EINVAL.
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns);

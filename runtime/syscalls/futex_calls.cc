@@ -29,7 +29,7 @@ u64 absolute_deadline(const Timespec64& t, bool realtime) {
     return at > wall ? now + (at - wall) : 0;
 }
 
-// A wait in the kernel's own table, for words in shared memory: by the ring, else by a helper. `relative`: the helper's call
+// A wait in the kernel's own table (futex_in_kernel): by the ring, else by a helper. `relative`: the helper's call
 // takes the time that is left (FUTEX_WAIT).
 long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
     Coroutine* c = call.c;
@@ -157,8 +157,8 @@ long h_futex(Call& call) {
                     deadline = absolute_deadline(t, realtime);
             }
             u32 bitset = command == FUTEX_WAIT ? ~0u : u32(call.a[5]);
-            if (futex_is_shared(address, op))
-                return wait_in_kernel(call, ring_futex_wait(address, value, bitset), deadline, command == FUTEX_WAIT);
+            if (futex_in_kernel(address, op))
+                return wait_in_kernel(call, ring_futex_wait(address, value, bitset, op), deadline, command == FUTEX_WAIT);
             for (;;) {
                 long r = futex_wait(c, address, value, bitset, deadline);
                 if (r != -EINTR) return r;
@@ -170,15 +170,15 @@ long h_futex(Call& call) {
         }
         case FUTEX_WAKE:
         case FUTEX_WAKE_BITSET:
-            if (futex_is_shared(address, op)) return native(call);
+            if (futex_in_kernel(address, op)) return native(call);
             return futex_wake(address, wakes(value), command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
         case FUTEX_REQUEUE:
         case FUTEX_CMP_REQUEUE:
-            if (futex_is_shared(address, op)) return native(call);
+            if (futex_in_kernel(address, op)) return native(call);
             if (i32(value) < 0 || i32(call.a[3]) < 0) return -EINVAL;
             return futex_requeue(address, value, call.a[4], u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
         case FUTEX_WAKE_OP:
-            if (futex_is_shared(address, op)) return native(call);
+            if (futex_in_kernel(address, op)) return native(call);
             return futex_wake_op(address, wakes(value), call.a[4], wakes(u32(call.a[3])), u32(call.a[5]));
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
@@ -246,12 +246,12 @@ long h_futex_waitv(Call& call) {
     u32 n = u32(call.a[1]);
     if (call.a[2] || !n || n > FUTEX_WAITV_MAX) return -EINVAL;
     FutexWaitV words[FUTEX_WAITV_MAX];
-    bool shared = false;
+    bool in_kernel = false;
     for (u32 i = 0; i < n; i++) {
         Entry e;
         if (get_guest(&e, (void*)(call.a[0] + i * sizeof e))) return -EFAULT;
         if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32)) return -EINVAL;
-        shared |= futex_is_shared(e.address, e.flags & FUTEX_PRIVATE_FLAG);
+        in_kernel |= futex_in_kernel(e.address, e.flags & FUTEX_PRIVATE_FLAG);
         words[i] = {e.address, u32(e.value)};
     }
     u64 deadline = kNever;
@@ -261,7 +261,7 @@ long h_futex_waitv(Call& call) {
         if (!valid(t)) return -EINVAL;
         deadline = absolute_deadline(t, call.a[4] == CLOCK_REALTIME);
     }
-    if (shared) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
+    if (in_kernel) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
     long r = futex_wait_many(call.c, words, n, deadline);
     return r == -EINTR ? kRestartSys : r;
 }
