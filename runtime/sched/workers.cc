@@ -331,16 +331,22 @@ void spare_park() {
             t->in_spares = true;
         }
     }
-    // Signals are for others meanwhile: who sleeps here must not take one that a signalfd waits for.
+    // Signals are for others meanwhile: who sleeps here must not take one that a signalfd waits for. But the process's first kernel
+    // thread is the one that others can name (tgkill of another process, timers from before there were threads): nobody else can take
+    // what is sent to it.
     const u64 closed = kHelperBlocked;
-    sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+    const bool named = spare_takes_signals(t);
+    if (named)
+        worker_starts(t);
+    else
+        sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
     for (;;) {
         // Who took it off the list of sleepers long ago may say so only now.
         t->sleep_word.store(0, std::memory_order_seq_cst);
         if (!t->retaken.load(std::memory_order_seq_cst)) break;
         if (t->latched.load(std::memory_order_relaxed)) {
             attend();  // opens the mask
-            sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+            if (!named) sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
             continue;
         }
         AsleepAway away;
@@ -349,6 +355,8 @@ void spare_park() {
     worker_starts(t);
     worker_ensure_spare();
 }
+
+bool spare_takes_signals(const KThread* t) { return t == g_workers[0]; }
 
 void worker_ensure_wanted_spare() {
     if (g_spare_wanted.load(std::memory_order_relaxed)) worker_ensure_spare();

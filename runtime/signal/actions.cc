@@ -211,7 +211,8 @@ void signal_mirror_settle() {
         for (u32 i = 0; i < workers_started(); i++) {
             KThread* t = worker_at(i);
             // A parked spare has everything blocked until it gets up.
-            if (t == this_thread() || t->ended || t->in_spares || __atomic_load_n(&t->host_mask, __ATOMIC_ACQUIRE) == mask) continue;
+            bool closed = t->in_spares && !spare_takes_signals(t);
+            if (t == this_thread() || t->ended || closed || __atomic_load_n(&t->host_mask, __ATOMIC_ACQUIRE) == mask) continue;
             worker_kick(t);
             settled = false;
         }
