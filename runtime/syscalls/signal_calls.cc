@@ -136,6 +136,8 @@ long h_rt_sigtimedwait(Call& call) {
         if (taken) {
             c->sigwait_set = 0;
             host_release_held(signal_bit(info.si_signo));
+            // Others were left to this one while it waited.
+            if (g_multi) signal_retarget(c, set & c->mask);
             if (call.a[1] && copy_to_guest((void*)call.a[1], &info, sizeof info)) return -EFAULT;
             return info.si_signo;
         }
