@@ -98,6 +98,7 @@ void clear_tid(Coroutine* c) {
     {
         Locked held(g_signal_lock);
         timer_signals_settled(c->pending.bits);
+        host_release_held(c->pending.bits);
         pending_clear(&c->pending);
     }
     if (c->trim_to) stack_trim_at_exit(c);  // before anybody can know that the stack is free

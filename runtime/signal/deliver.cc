@@ -54,8 +54,8 @@ void cancel_opposites(int sig) {
 // Multi mode: signals of timers that were taken from the kernel and are not delivered yet.
 std::atomic<u64> g_timer_pending{0};
 
-// Signal lock held. What the kernel held back while `out`, which a timer sent, was pending belongs to it as natively: further
-// expirations are overruns, a second signal of a standard number is none.
+// Signal lock held. What the kernel held back while `out` was pending belongs to it as natively: further expirations of its timer are
+// overruns, a second signal of a standard number is none but for a timer's.
 void absorb_held(siginfo_t* out) {
     constexpr int kMost = 64;
     const u64 set = signal_bit(out->si_signo);
@@ -64,6 +64,7 @@ void absorb_held(siginfo_t* out) {
     } none{0, 0};
     siginfo_t more;
     for (int i = 0; i < kMost && sys(__NR_rt_sigtimedwait, &set, &more, &none, 8) == out->si_signo; i++) {
+        if (more.si_code == SI_TIMER) timer_signal_stamp(&more);
         if (more.si_code == SI_TIMER && out->si_code == SI_TIMER && more.si_timerid == out->si_timerid) {
             out->si_overrun += 1 + more.si_overrun;
             return;  // a short timer has sent the next one by now
@@ -144,16 +145,24 @@ int next_signal(Coroutine* c, u64 set, PendingSignals** from) {
 bool signal_take(Coroutine* c, u64 set, siginfo_t* out) {
     Locked held(g_signal_lock);
     PendingSignals* from;
-    int sig = next_signal(c, set, &from);
-    if (!sig) return false;
-    bool taken = pending_take(from, sig, out);
-    if (g_multi && taken && signal_from_timer(*out) && (g_timer_pending.load(std::memory_order_seq_cst) & signal_bit(sig))) {
-        absorb_held(out);
-        timer_signals_settled(signal_bit(sig));
+    while (int sig = next_signal(c, set, &from)) {
+        pending_take(from, sig, out);
+        bool counts = out->si_code != SI_TIMER || timer_signal_counts(*out);
+        // A timer's may have gone into another's of the same number, or be one that no longer counts.
+        if (g_multi && (g_timer_pending.load(std::memory_order_seq_cst) & signal_bit(sig))) {
+            if (counts && (signal_from_timer(*out) || sig < kFirstRealtime)) absorb_held(out);
+            timer_signals_settled(signal_bit(sig));
+        }
+        if (!counts) {
+            host_release_held(signal_bit(sig));
+            continue;
+        }
+        if (out->si_code == SI_TIMER) timer_signal_delivered(out);
+        publish_shared();
+        return true;
     }
     publish_shared();
-    if (taken && out->si_code == SI_TIMER) timer_signal_delivered(*out);
-    return taken;
+    return false;
 }
 
 void timer_signals_reset() { g_timer_pending.store(0, std::memory_order_relaxed); }

@@ -42,13 +42,15 @@ bool kernel_fault(int sig, const siginfo_t* info) {
 }
 
 void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
-    if (signal_from_timer(info) && t->kind == ThreadKind::worker) {
+    if (signal_from_timer(info) && t->kind == ThreadKind::worker && timer_signal_held_back(info)) {
         t->held |= signal_bit(info.si_signo) & ~kHostNeverBlocked;
         *(u64*)&uc->uc_sigmask |= t->held;
     }
     u32 in = t->latch_in.load(std::memory_order_relaxed);
     if (in - t->latch_out.load(std::memory_order_acquire) < KThread::kLatchSlots) {
-        t->latch[in % KThread::kLatchSlots] = info;
+        siginfo_t& place = t->latch[in % KThread::kLatchSlots];
+        place = info;
+        if (info.si_code == SI_TIMER && t->kind == ThreadKind::worker) timer_signal_stamp(&place);
         t->latch_in.store(in + 1, std::memory_order_release);
     }
     // Some are left for what cannot be blocked, and for a mask that opens at the same moment (host_set_mask).

@@ -36,12 +36,10 @@ void pending_add(PendingSignals* set, const siginfo_t& info) {
     if (info.si_code == SI_TIMER && (set->bits & signal_bit(sig))) {
         // A timer has one place in the queue; further expirations only count.
         for (SignalNode* n = set->head; n; n = n->next)
-            if (n->info.si_signo == sig && n->info.si_code == SI_TIMER && n->info.si_timerid == info.si_timerid) {
-                n->info.si_overrun += 1 + info.si_overrun;
-                return;
-            }
+            if (n->info.si_signo == sig && n->info.si_code == SI_TIMER && timer_signal_merged(&n->info, info)) return;
     }
-    if (sig < kFirstRealtime && (set->bits & signal_bit(sig))) return;
+    // A timer brings its own place in the queue: as the kernel's posixtimer_send_sigqueue it takes it though another is there.
+    if (sig < kFirstRealtime && info.si_code != SI_TIMER && (set->bits & signal_bit(sig))) return;
     SignalNode* node = node_alloc();
     set->bits |= signal_bit(sig);
     if (!node) return;  // as the kernel when the queue is full: the bit stays, the details are lost

@@ -82,9 +82,20 @@ long posix_timer_create(Coroutine* c, i32 clock, u64 guest_event, u64 guest_id);
 long posix_timer_created_natively(Coroutine* c, u64 guest_event, u64 guest_id);
 // Before one is deleted.
 void posix_timer_forget(i32 id);
+// timer_settime(2): what the timer sent before nobody gets any more.
+long posix_timer_set(i32 id, u64 flags, u64 guest_setting, u64 guest_old);
 void posix_timers_after_fork();  // a child has none of them
-// What timer_getoverrun(2) answers: the kernel handed expirations over long before the guest took them.
-void timer_signal_delivered(const siginfo_t& info);
+// Of a POSIX timer (SI_TIMER), when it comes from the kernel: notes in it by how many settings it came.
+void timer_signal_stamp(siginfo_t* info);
+// Is further of its kind to be held back until it is delivered? Not where timers of several threads use the same signal: a thread that
+// blocks it would keep it from the others.
+bool timer_signal_held_back(const siginfo_t& info);
+// `more` goes into one that is pending, by the same timer: as an overrun, or in its place. False: they are of two timers.
+bool timer_signal_merged(siginfo_t* pending, const siginfo_t& more);
+// When the guest is to get one. False: the timer was deleted or set anew since, and nobody gets it.
+bool timer_signal_counts(const siginfo_t& info);
+// When it does: notes what timer_getoverrun(2) answers, for the kernel handed expirations over long before.
+void timer_signal_delivered(siginfo_t* info);
 long posix_timer_overrun(i32 id);
 // By a POSIX timer, or by an interval timer (setitimer(2)).
 inline bool signal_from_timer(const siginfo_t& info) {

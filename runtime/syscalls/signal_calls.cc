@@ -342,6 +342,8 @@ long h_timer_create(Call& call) {
     return is_error(r) ? r : posix_timer_created_natively(call.c, call.a[1], call.a[2]);
 }
 
+long h_timer_settime(Call& call) { return posix_timer_set(i32(call.a[0]), call.a[1], call.a[2], call.a[3]); }
+
 long h_timer_delete(Call& call) {
     posix_timer_forget(i32(call.a[0]));
     return native(call);

@@ -6,21 +6,21 @@
 
 enum { kEnough = 3000 };
 static timer_t timer;
-static volatile long handled, overruns, alarms;
+static volatile long handled, overruns, alarms, target;
 
 static void on_timer(int sig, siginfo_t* info, void* context) {
     sigset_t pending;
     CHECK(info->si_code == SI_TIMER);
     CHECK_OK(sigpending(&pending));
     overruns += timer_getoverrun(timer);
-    if (++handled % kEnough == 0) {
+    if (++handled >= target) {
         struct itimerspec none = {{0, 0}, {0, 0}};
         CHECK_OK(timer_settime(timer, 0, &none, NULL));
     }
 }
 
 static void on_alarm(int sig) {
-    if (++alarms % kEnough == 0) {
+    if (++alarms >= target) {
         struct itimerval none = {{0, 0}, {0, 0}};
         CHECK_OK(setitimer(ITIMER_REAL, &none, NULL));
     }
@@ -31,7 +31,7 @@ static void storm(int sig) {
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_SIGNAL;
     event.sigev_signo = sig;
-    long target = handled + kEnough;
+    target = handled + kEnough;
     CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
     struct itimerspec quick = {{0, 1000}, {0, 1000}};
     CHECK_OK(timer_settime(timer, 0, &quick, NULL));
@@ -43,7 +43,7 @@ static void storms(void) {
     storm(SIGRTMIN);
     storm(SIGUSR1);
     struct itimerval quick = {{0, 1}, {0, 1}};
-    long target = alarms + kEnough;
+    target = alarms + kEnough;
     CHECK_OK(setitimer(ITIMER_REAL, &quick, NULL));
     while (alarms < target) getppid();
     CHECK(overruns > 0);
