@@ -2,6 +2,7 @@
 #include "runtime/syscalls/proc_self.h"
 
 #include <asm/errno.h>
+#include <sys/stat.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
@@ -33,6 +34,32 @@ const char* exe_path(char* buffer, size_t size) {
     Text text(buffer, size);
     text.add("/proc/self/fd/").dec(hidden_fd(kHiddenTarget));
     return is_error(sys(__NR_access, buffer, 0)) ? g_exe_path : buffer;
+}
+
+bool same_file(const struct stat& a, const struct stat& b) {
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// The program of another process that runs under ocrun: by its own descriptor of it, which the kernel shows to whom
+// it shows exe. A tree mostly has its hidden descriptors in one place.
+bool exe_of_other(u64 pid, char* buffer, size_t size) {
+    struct stat ocrun, other;
+    if (is_error(sys(__NR_fstat, hidden_fd(kHiddenExe), &ocrun))) return false;
+    auto file = [&](const char* below, i64 fd) -> const char* {
+        Text text(buffer, size);
+        text.add("/proc/").dec(i64(pid)).add(below);
+        if (fd >= 0) text.dec(fd);
+        return buffer;
+    };
+    auto is_ours = [&](const char* path) {
+        return !is_error(sys(__NR_stat, path, &other)) && same_file(other, ocrun);
+    };
+    if (!is_ours(file("/exe", -1))) return false;
+    for (int base : {hidden_fd_base(), kUsualHiddenBase})
+        if (is_ours(file("/fd/", base + kHiddenExe)) &&
+            !is_error(sys(__NR_access, file("/fd/", base + kHiddenTarget), 0)))
+            return true;
+    return false;
 }
 
 }  // namespace
@@ -72,7 +99,12 @@ void proc_path(Coroutine* c, u64 guest_path, ProcPath* out) {
         }
     } else if (proc_take_number(&p, &number)) {
         if (number != g_pid) {
-            if (!is_thread(number)) return;
+            if (!is_thread(number)) {
+                if (!text_equal(p, "exe") || !exe_of_other(number, out->path, sizeof out->path)) return;
+                out->kind = ProcKind::exe;
+                out->instead = out->path;
+                return;
+            }
             tid = u32(number);
             by_thread = true;
         }

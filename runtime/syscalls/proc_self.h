@@ -3,7 +3,7 @@
 // The kernel knows ocrun's executable, the runtime's descriptors and kernel threads; the guest shall see its own: exe
 // is the program, fd/ lists no hidden descriptor, task/ has one directory a coroutine, status has the guest's signals
 // and thread count. Covered are absolute paths below /proc/self, /proc/thread-self, /proc/<own pid>, /proc/<own tid>,
-// and listings by whatever way the directory was opened. Follows proc(5).
+// and listings by whatever way the directory was opened; and /proc/PID/exe of other processes under ocrun. Follows proc(5).
 #pragma once
 #include "runtime/syscalls/call.h"
 

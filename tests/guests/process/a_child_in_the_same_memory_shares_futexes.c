@@ -1,11 +1,14 @@
-// A CLONE_VM child that is no thread, and the threads of its parent, wait for and wake each other, whatever the flag; also a thread
-// that waited before there was a child, and one that waits for the word that the child's end clears.
-#include "../check.h"
+// A CLONE_VM child that is no thread, and the threads of its parent, wait for and wake each other, whatever the flag;
+// also a thread that waited before there was a child, and one that waits for the word that the child's end clears.
 #include <linux/futex.h>
+
+#include "../check.h"
 
 static int from_child, from_parent, from_parent_shared, early, cleared = 1;
 
-static long futex(int* word, int op, int value) { return syscall(SYS_futex, word, op, value, NULL, NULL, 0); }
+static long futex(int* word, int op, int value) {
+    return syscall(SYS_futex, word, op, value, NULL, NULL, 0);
+}
 
 static void wait_for(int* word, int op) {
     while (!__atomic_load_n(word, __ATOMIC_SEQ_CST)) futex(word, op, 0);
