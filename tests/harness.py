@@ -81,7 +81,9 @@ def kernel_view(pid):
 
 def limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY if os.geteuid() == 0 else 0))
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # nohup and a shell's & leave some of them ignored, which programs inherit.
+    for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def base_environment(home):
