@@ -1,9 +1,13 @@
 // select.cc - select and pselect6
 //
 // Follows select(2); fs/select.c for what is written back.
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <time.h>
 
+#include "runtime/base/hidden_fds.h"
+#include "runtime/base/text.h"
 #include "runtime/syscalls/wait_set.h"
 
 namespace ocrun {
@@ -15,6 +19,33 @@ constexpr u64 kSecond = 1000000000ul;
 u64 span_ns(const Timespec64& t) {
     constexpr u64 kFar = ~0ul >> 2;
     return u64(t.tv_sec) > kFar / kSecond ? kFar : u64(t.tv_sec) * kSecond + u64(t.tv_nsec);
+}
+
+// Has the guest a descriptor of this number or above?
+bool descriptor_open_from(int number) {
+    struct Entry {
+        u64 inode;
+        i64 next;
+        u16 bytes;
+        u8 kind;
+        char name[];
+    };
+    // A directory of /proc lists what is open from its position on, the numbers in order behind two entries for the directories.
+    long directory = sys(__NR_open, "/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (is_error(directory)) return true;
+    sys(__NR_lseek, directory, number + 2, SEEK_SET);
+    alignas(8) char entries[512];
+    bool found = false;
+    for (long n; !found && (n = sys(__NR_getdents64, directory, entries, sizeof entries)) > 0;)
+        for (long at = 0; at < n && !found;) {
+            const Entry* entry = (const Entry*)(entries + at);
+            const char* digits = entry->name;
+            u64 fd;
+            found = text_parse_u64(&digits, &fd) && fd >= u64(number) && !is_hidden_fd(long(fd)) && long(fd) != directory;
+            at += entry->bytes;
+        }
+    sys(__NR_close, directory);
+    return found;
 }
 
 // The three sets of a select: the guest's, and the kernel's answer beside them.
@@ -30,9 +61,11 @@ public:
     // n: descriptors. 0 or -errno.
     long read(i32 n, const u64 guest[3]) {
         if (n < 0) return -EINVAL;
-        // More than the table of descriptors can ever hold is cut off, as the kernel does at the table's size.
+        // More than the table of descriptors can ever hold is cut off, as the kernel does at the table's size. That has room for the
+        // runtime's own descriptors here: natively n may be as large as the limit allows, and the sets of an fd_set's size.
         constexpr i32 kMostDescriptors = 1 << 20;
         n_ = n > kMostDescriptors ? kMostDescriptors : n;
+        if (n_ > FD_SETSIZE && !descriptor_open_from(FD_SETSIZE)) n_ = FD_SETSIZE;
         per_set_ = u64(n_ + 63) / 64;
         if (6 * per_set_ > kFewWords) {
             bytes_ = 6 * per_set_ * 8;
