@@ -182,7 +182,8 @@ long h_io_uring_enter(Call& call) {
     submit.a[3] &= ~u64(IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG);
     submit.a[4] = submit.a[5] = 0;
     long submitted = call.a[1] ? native(submit) : 0;
-    if (is_error(submitted)) return submitted;
+    // What could not be submitted ends the call: its completion would be waited for in vain.
+    if (is_error(submitted) || u32(submitted) != u32(call.a[1])) return submitted;
 
     // Waiting: the mask is the coroutine's business, a helper's own must stay closed.
     Call wait = call;

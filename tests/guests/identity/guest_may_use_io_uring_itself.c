@@ -1,5 +1,5 @@
 // guest_may_use_io_uring_itself.c - a program with its own ring: nops, reads, a time-out, waiting in io_uring_enter
-// beside threads.
+// beside threads; and what cannot be submitted.
 // TEST: libs=uring
 #include <liburing.h>
 
@@ -10,6 +10,25 @@ static int fds[2];
 static void* feed(void* arg) {
     sleep_ms(30);
     CHECK_EQ(write(fds[1], "hello", 5), 5);
+    return NULL;
+}
+
+// What cannot be submitted ends the call at once: nobody waits for what comes behind it.
+static void* submit_nonsense(void* arg) {
+    struct io_uring* ring = arg;
+    struct io_uring_cqe* cqe;
+    struct io_uring_sqe* sqe = io_uring_get_sqe(ring);
+    io_uring_prep_nop(sqe);
+    sqe->opcode = 255;
+    io_uring_prep_nop(io_uring_get_sqe(ring));
+    CHECK_EQ(io_uring_submit_and_wait(ring, 2), 1);
+    CHECK_0(io_uring_wait_cqe(ring, &cqe));
+    CHECK_EQ(cqe->res, -EINVAL);
+    io_uring_cqe_seen(ring, cqe);
+    CHECK_EQ(io_uring_submit_and_wait(ring, 1), 1);
+    CHECK_0(io_uring_wait_cqe(ring, &cqe));
+    CHECK_EQ(cqe->res, 0);
+    io_uring_cqe_seen(ring, cqe);
     return NULL;
 }
 
@@ -42,6 +61,8 @@ int main(void) {
     long long begin = now_ns();
     CHECK_EQ(io_uring_wait_cqe_timeout(&ring, &cqe, &ts), -ETIME);
     CHECK(now_ns() - begin >= ms(29));
+    finish(start(submit_nonsense, &ring));
+    submit_nonsense(&ring);
     io_uring_queue_exit(&ring);
     say("ok");
 }
