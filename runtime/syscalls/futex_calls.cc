@@ -143,6 +143,7 @@ long h_futex(Call& call) {
         return blocking_native(call, command == FUTEX_WAIT_BITSET && call.a[3] ? kRestartRestartBlock : kRestartSys);
     }
 
+    if (realtime && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT_REQUEUE_PI && command != FUTEX_LOCK_PI2) return native(call);
     switch (command) {
         case FUTEX_WAIT:
         case FUTEX_WAIT_BITSET: {
@@ -244,13 +245,15 @@ long h_futex_waitv(Call& call) {
         u32 flags, reserved;
     };
     u32 n = u32(call.a[1]);
-    if (call.a[2] || !n || n > FUTEX_WAITV_MAX) return -EINVAL;
+    if (call.a[2] || !n || n > FUTEX_WAITV_MAX || !call.a[0]) return -EINVAL;
+    i32 clock = i32(call.a[4]);
+    if (call.a[3] && clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) return -EINVAL;
     FutexWaitV words[FUTEX_WAITV_MAX];
     bool in_kernel = false;
     for (u32 i = 0; i < n; i++) {
         Entry e;
         if (get_guest(&e, (void*)(call.a[0] + i * sizeof e))) return -EFAULT;
-        if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32)) return -EINVAL;
+        if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32) || e.value >> 32) return -EINVAL;
         in_kernel |= futex_in_kernel(e.address, e.flags & FUTEX_PRIVATE_FLAG);
         words[i] = {e.address, u32(e.value)};
     }
@@ -259,7 +262,7 @@ long h_futex_waitv(Call& call) {
         Timespec64 t;
         if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
         if (!valid(t)) return -EINVAL;
-        deadline = absolute_deadline(t, call.a[4] == CLOCK_REALTIME);
+        deadline = absolute_deadline(t, clock == CLOCK_REALTIME);
     }
     if (in_kernel) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
     long r = futex_wait_many(call.c, words, n, deadline);

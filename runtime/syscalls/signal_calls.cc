@@ -41,6 +41,9 @@ bool kept_by_kernel(i32 sig) {
     return true;
 }
 
+// What the kernel or kill says, a thread may say to itself only (kernel/signal.c, do_rt_sigqueueinfo).
+bool poses_as_another(const siginfo_t& info) { return info.si_code >= 0 || info.si_code == SI_TKILL; }
+
 // tgkill and tkill at one of our own threads.
 long send_to_thread(Coroutine* target, int sig, const siginfo_t& info) {
     if (sig < 0 || sig > kSignals) return -EINVAL;
@@ -249,6 +252,7 @@ long h_rt_sigqueueinfo(Call& call) {
     }
     siginfo_t info;
     if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
+    if (poses_as_another(info) && u32(pid) != call.c->tid) return -EPERM;
     info.si_signo = sig;
     signal_post_process(info);
     return 0;
@@ -259,6 +263,7 @@ long h_rt_tgsigqueueinfo(Call& call) {
     if (!g_multi || group != i32(g_pid) || tid <= 0) return native(call);
     siginfo_t info;
     if (get_guest(&info, (void*)call.a[3])) return -EFAULT;
+    if (poses_as_another(info) && u32(tid) != call.c->tid) return -EPERM;
     info.si_signo = sig;
     Coroutine* target = find_thread(u32(tid));
     if (!target) return -ESRCH;
@@ -325,7 +330,7 @@ long h_pidfd_send_signal(Call& call) {
     if (call.a[2]) {
         if (get_guest(&info, (void*)call.a[2])) return -EFAULT;
         if (info.si_signo != sig) return -EINVAL;
-        if ((info.si_code >= 0 || info.si_code == SI_TKILL) && named != call.c) return -EPERM;
+        if (poses_as_another(info) && named != call.c) return -EPERM;
     } else {
         info = user_info(sig, to_thread ? SI_TKILL : SI_USER);
     }
