@@ -17,9 +17,6 @@ namespace {
 // kernel/futex/core.c walks at most this many entries (ROBUST_LIST_LIMIT).
 constexpr int kRobustLimit = 2048;
 
-u32 g_main_exit_code;
-int g_main_signal;  // that ended the main thread
-
 void wake_one(u64 address) {
     if (futex_in_kernel(address, 0))
         sys(__NR_futex, address, FUTEX_WAKE, 1);
@@ -78,7 +75,8 @@ void clear_tid(Coroutine* c) {
     }
 }
 
-[[noreturn]] void end_thread(Coroutine* c) {
+// `sig`: what killed it, 0: it ended with `code`.
+[[noreturn]] void end_thread(Coroutine* c, int code, int sig) {
     walk_robust_list(c, false);
     c->robust_head = 0;
     observe_exit(c);
@@ -89,12 +87,12 @@ void clear_tid(Coroutine* c) {
         Locked held(g_registry_lock);
         last = registry().empty();
     }
-    // The status of the group is its leader's, whenever the leader went.
+    // The process ends as its last thread does, whenever the leader went (kernel/exit.c, synchronize_group_exit; Linux 5.19).
     if (last) parent_death_forget();
     else if (!c->pinned) parent_death_thread_ends(c);
-    if (last && g_main_signal) die_by_signal(g_main_signal);
+    if (last && sig) die_by_signal(sig);
     if (last)
-        for (;;) sys(__NR_exit_group, g_main_exit_code);
+        for (;;) sys(__NR_exit_group, code);
     {
         Locked held(g_signal_lock);
         timer_signals_settled(c->pending.bits);
@@ -111,17 +109,10 @@ void clear_tid(Coroutine* c) {
 
 void thread_exit(Coroutine* c, int code) {
     if (!g_multi) process_exit(c, code);
-    if (c->is_main) {
-        g_main_exit_code = u32(code);
-        g_main_signal = 0;
-    }
-    end_thread(c);
+    end_thread(c, code, 0);
 }
 
-void thread_killed(Coroutine* c, int sig) {
-    if (c->is_main) g_main_signal = sig;
-    end_thread(c);
-}
+void thread_killed(Coroutine* c, int sig) { end_thread(c, 0, sig); }
 
 void process_release_shared() {
     Locked held(g_registry_lock);

@@ -41,6 +41,9 @@ bool kept_by_kernel(i32 sig) {
     return true;
 }
 
+// Nobody has the id `tid`. That of the main thread stays its own also when it has ended before others.
+long nobody_is(i32 tid, i32 sig) { return u32(tid) != g_pid ? -ESRCH : sig < 0 || sig > kSignals ? -EINVAL : 0; }
+
 // What the kernel or kill says, a thread may say to itself only (kernel/signal.c, do_rt_sigqueueinfo).
 bool poses_as_another(const siginfo_t& info) { return info.si_code >= 0 || info.si_code == SI_TKILL; }
 
@@ -230,7 +233,7 @@ long h_tkill(Call& call) {
     if (!g_multi) return native(call);
     Coroutine* target = find_thread(u32(tid));
     // Not one of ours: another process's thread. Our own kernel threads are nobody's business.
-    if (!target) return u32(tid) == g_pid ? -ESRCH : native(call);
+    if (!target) return u32(tid) == g_pid ? nobody_is(tid, sig) : native(call);
     return send_to_thread(target, sig, user_info(sig, SI_TKILL));
 }
 
@@ -239,7 +242,7 @@ long h_tgkill(Call& call) {
     if (group <= 0 || tid <= 0) return -EINVAL;
     if (group != i32(g_pid) || !g_multi) return native(call);
     Coroutine* target = find_thread(u32(tid));
-    if (!target) return -ESRCH;
+    if (!target) return nobody_is(tid, sig);
     return send_to_thread(target, sig, user_info(sig, SI_TKILL));
 }
 
@@ -266,7 +269,7 @@ long h_rt_tgsigqueueinfo(Call& call) {
     if (poses_as_another(info) && u32(tid) != call.c->tid) return -EPERM;
     info.si_signo = sig;
     Coroutine* target = find_thread(u32(tid));
-    if (!target) return -ESRCH;
+    if (!target) return nobody_is(tid, sig);
     return send_to_thread(target, sig, info);
 }
 
