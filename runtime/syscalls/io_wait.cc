@@ -192,7 +192,16 @@ long IoWait::block() {
         __atomic_store_n(&list.first, this, __ATOMIC_RELAXED);
     }
     WakeReason why;
-    long r = fd_wait(call_.c, fd_, events_, seen_, deadline_ns_, &why);
+    // Of an end of writing alone (shutdown(2) of this end, or of the other's reading) epoll tells nothing while a local socket is full:
+    // unix_poll knows no such event.
+    constexpr u64 kLookAgainNs = 250000000;
+    FdKind kind = fd_kind(fd_, false);
+    u64 until = deadline_ns_;
+    if ((events_ & EPOLLOUT) && (kind == FdKind::unix_stream || kind == FdKind::socket)) {
+        u64 look = now_ns() + kLookAgainNs;
+        if (look < until) until = look;
+    }
+    long r = fd_wait(call_.c, fd_, events_, seen_, until, &why);
     {
         Locked held(list.lock);
         __atomic_store_n(link_, next_, __ATOMIC_RELAXED);
@@ -209,7 +218,7 @@ long IoWait::block() {
     if (r != 0 && r != -EBADF) return kNoReadiness;  // a closed number: the next try says so
     // As in the kernel, what came at the last moment still counts: one more try after a signal and after the
     // deadline.
-    if (why == WakeReason::timeout) timed_out_ = true;
+    if (why == WakeReason::timeout && until == deadline_ns_) timed_out_ = true;
     return 0;
 }
 
