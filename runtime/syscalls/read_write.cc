@@ -244,6 +244,20 @@ long do_write(Call& call, Transfer& t) {
     }
 }
 
+// Of nothing, or of more than there can be: the kernel's own call is not what preadv2 and its like make of it. (An empty datagram is
+// sent, an eventfd says EINVAL, a directory EISDIR, and what goes beyond the address space is EFAULT.)
+bool odd_count(u64 bytes) {
+    constexpr int kAddressBits = 47;
+    return !bytes || bytes >> kAddressBits;
+}
+
+long move_odd_count(Call& call) {
+    for (;;) {
+        long r = native_attempt(call);
+        if (r != kLookAgain) return r == -EINTR ? kRestartSys : claim_write_signal(call.c, r);
+    }
+}
+
 bool passes_nowait(u32 flags) {
     return flags & RWF_NOWAIT;
 }
@@ -253,6 +267,7 @@ bool passes_nowait(u32 flags) {
 long h_read(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
     if (answers_at_once(int(call.a[0]))) return kAsItIs;
+    if (odd_count(call.a[2])) return move_odd_count(call);
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
@@ -266,6 +281,7 @@ long h_readv(Call& call) {
 
 long h_pread64(Call& call) {
     if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (odd_count(call.a[2])) return move_odd_count(call);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_read(call, t);
 }
@@ -286,6 +302,7 @@ long h_preadv2(Call& call) {
 long h_write(Call& call) {
     if (blocks_here(call.c)) return blocking_io(call, SO_SNDTIMEO);
     if (answers_at_once(int(call.a[0]))) return claim_write_signal(call.c, native(call));
+    if (odd_count(call.a[2])) return move_odd_count(call);
     if (long r; proc_write(call, &r)) return r;
     Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
@@ -300,6 +317,7 @@ long h_writev(Call& call) {
 
 long h_pwrite64(Call& call) {
     if (blocks_here(call.c) || i64(call.a[3]) < 0) return blocking_native(call, kRestartSys);
+    if (odd_count(call.a[2])) return move_odd_count(call);
     Transfer t{i64(call.a[3]), 0, IoVector(call.a[1], call.a[2])};
     return do_write(call, t);
 }
