@@ -29,23 +29,27 @@ long epoll_until(Call& call, Until& until, const Mask& mask) {
         return until();
     };
     long r = kNoReadiness;
-    if (blocks_here(c)) {
-        if ((r = ask_now(c, ask)) == 0) r = kNoReadiness;
-    } else {
+    if (!blocks_here(c)) {
         WaitSet set;
         r = wait_for_any(c, begin, "epoll", set, ask, [&](WaitSet& s) {
             s.reset(1);
             s.add(int(ep), EPOLLIN);
             return true;
         });
+    } else if (mask.given) {
+        if ((r = ask_now(c, ask)) == 0) r = kNoReadiness;
     }
     if (r != kNoReadiness) return r;
+    // The first time with the guest's own limit: nothing has gone of it yet.
+    bool whole = blocks_here(c) && !c->restart_deadline_ns;
     u64 deadline_ns = begin();
-    for (;;) {
+    for (;; whole = false) {
         bool exact = call.nr == __NR_epoll_pwait2;
         u32 nr = exact ? __NR_epoll_pwait2 : __NR_epoll_wait;
         Timespec64 left = exact && deadline_ns != kNever ? remaining(deadline_ns) : Timespec64{};
-        u64 limit = exact ? (deadline_ns == kNever ? 0 : u64(&left)) : u64(milliseconds_left(deadline_ns));
+        u64 limit = exact   ? (deadline_ns == kNever ? 0 : u64(&left))
+                    : whole ? u64(i64(i32(call.a[3])))
+                            : u64(milliseconds_left(deadline_ns));
         u64 args[6] = {ep, events, most, limit, 0, 0};
         r = blocks_here(c) ? blocking_syscall(nr, args).result : offload_call(c, nr, args, "epoll");
         if (r != -EINTR || !goes_on(c)) {
