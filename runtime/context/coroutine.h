@@ -64,86 +64,86 @@ struct SpinLook {
 };
 
 struct Coroutine : GuestContext {
-    // identity
-    u32 tid;             // what gettid() answers
-    bool is_main;        // the thread-group leader: tid == pid
-    u32 forked_by_pid, forked_by_thread;  // direct: struct ForkedBy (host/handoff.h)
-    bool trace_me;       // direct: asked to be traced, which begins at its exec (process/direct.cc)
-    bool direct;         // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
-    bool registered;     // in the registry
-    bool blocks_here;    // the call in progress blocks in the kernel (syscalls/call.h)
-    bool pinned;         // has a kernel thread of its own (home), which runs nobody else
-    bool own_files;      // unshared its descriptors: they are not those the runtime keeps readiness of
-    bool setxid_round;   // told every other thread to change credentials too: a libc's set*id
-    bool in_setxid;      // in the handler that does so
-    bool owns_io;        // asked for the signals of a descriptor, as a thread (F_SETOWN_EX)
-    char name[16];       // PR_SET_NAME
+    // ---- what a call, a park, a wake and a switch touch: together, since with many coroutines each line is fetched
+    // from afar
 
-    // scheduling
-    boost::context::detail::fcontext_t fiber;
+    u32 tid;           // what gettid() answers
+    u32 call_nr;       // system call in progress, ~0u: none
+    u32 calls;         // how many it made
+    bool is_main;      // the thread-group leader: tid == pid
+    bool direct;       // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
+    bool registered;   // in the registry
+    bool blocks_here;  // the call in progress blocks in the kernel (syscalls/call.h)
+    bool pinned;       // has a kernel thread of its own (home), which runs nobody else
+    bool own_files;    // unshared its descriptors: they are not those the runtime keeps readiness of
+    bool wait_interruptible;  // a signal may end the present wait
+    bool timer_armed;
+    bool restore_mask;  // saved_mask comes back when the present call ends (sigsuspend, ppoll ...)
+    // Calls through the function table (sched/permit.h): an unpark came before its park; and whom this one has yet to
+    // unpark, written by the guest.
+    std::atomic<u32> permit;
     std::atomic<u32> sched_state;
+
+    boost::context::detail::fcontext_t fiber;
     std::atomic<u64> wait_word;  // (sequence << 8) | WakeReason
     u64 wait_sequence;
-    bool wait_interruptible;     // a signal may end the present wait
     Coroutine* run_next;
-    i64 priority;                 // who is ready with a smaller one runs first (sched/ranked.h); 0 but for tasks of libocrun
-    SetHook rank_hook;
-    ListHook arrival_hook;
-    TrapThread* home;             // pinned: its kernel thread
+    i64 priority;      // who is ready with a smaller one runs first (sched/ranked.h); 0 but for tasks of libocrun
+    TrapThread* home;  // pinned: its kernel thread
     std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
     u64 switches;
-    u64 cpu_tsc;      // time-stamp ticks switched in, up to the last switch
-    u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (syscalls/cpu_clock.cc)
-    u64 usage_told_ns, usage_user_ns;  // getrusage: of so much so much was told to be the guest's own
-
-    // timer (sched/timers.h)
-    SetHook timer_hook;
-    u64 timer_deadline_ns;  // CLOCK_MONOTONIC
-    u64 timer_token;
-    bool timer_armed;
+    u64 cpu_tsc;  // time-stamp ticks switched in, up to the last switch
+    std::atomic<Coroutine*> owed;
 
     // signals; guarded by the signal lock except mask, which only the coroutine itself changes
     u64 mask, saved_mask;
-    bool restore_mask;      // saved_mask comes back when the present call ends (sigsuspend, ppoll ...)
-    u64 sigwait_set;        // signals a sigtimedwait in progress takes
     PendingSignals pending;
-    AltStack alt;
-    u8 fault_info[128];     // siginfo of a synchronous fault, between handler and frame
 
     // the call in progress, when a signal interrupted it
     long restart;             // a restart code (syscalls/call.h), 0: none
-    u32 restart_nr;
     u64 restart_deadline_ns;  // what a repeated sleep or poll still waits for; 0: take it from the arguments
+    u32 restart_nr;
+
+    u32 parent_tid;  // with what follows: for observers (sched/observe.h); the times count only while somebody looks
+    const char* waits_for;  // "futex", "fd", "timer" ...; nullptr: not parked
+    u64 waits_detail;       // address, descriptor ...
+    u64 parked_since_tsc;
+    u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
+    oc_coroutine_row* row;  // in the agent's map (sched/mirror.h), nullptr: none
+
+    GuestFilter* filters;  // the newest of the seccomp filters that the guest installed for it
+
+    // ---- timer (sched/timers.h)
+    SetHook timer_hook;
+    u64 timer_deadline_ns;  // CLOCK_MONOTONIC
+    u64 timer_token;
+
+    // ---- the rest, for a part of the calls
+    u64 cpu_base_ns;  // what the kernel had counted when the coroutine was still alone (syscalls/cpu_clock.cc)
+    u64 usage_told_ns, usage_user_ns;  // getrusage: of so much so much was told to be the guest's own
+    SetHook rank_hook;
+    ListHook arrival_hook;
+    u64 sigwait_set;  // signals a sigtimedwait in progress takes
+    AltStack alt;
+    u8 fault_info[128];  // siginfo of a synchronous fault, between handler and frame
 
     // thread
-    u64 stack_top;           // the stack pointer it started with
+    u32 forked_by_pid, forked_by_thread;  // direct: struct ForkedBy (host/handoff.h)
+    bool trace_me;                        // direct: asked to be traced, which begins at its exec (process/direct.cc)
+    bool setxid_round;                    // told every other thread to change credentials too: a libc's set*id
+    bool in_setxid;                       // in the handler that does so
+    bool owns_io;                         // asked for the signals of a descriptor, as a thread (F_SETOWN_EX)
+    char name[16];                        // PR_SET_NAME
+    u64 stack_top;                        // the stack pointer it started with
     u64 trim_from, trim_to;  // stack that it gave back, not yet told to the kernel (memory/trims.h); trim_to 0: none
-    u64 clear_child_tid;  // CLONE_CHILD_CLEARTID / set_tid_address
+    u64 clear_child_tid;     // CLONE_CHILD_CLEARTID / set_tid_address
     u64 robust_head;
     u64 robust_bytes;
-    GuestFilter* filters;    // the newest of the seccomp filters that the guest installed for it
 
     // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
     bool sched_set, nice_set, ioprio_set, affinity_set;
     i32 sched_policy, sched_priority, nice, ioprio;
     u64 affinity[16];
-
-    // Calls through the function table (sched/permit.h): an unpark came before its park; and whom this one has yet to unpark,
-    // written by the guest.
-    std::atomic<u32> permit;
-    std::atomic<Coroutine*> owed;
-
-    // what the dump shows
-    u32 call_nr;           // system call in progress, ~0u: none
-    u32 calls;             // how many it made
-    const char* waits_for; // "futex", "fd", "timer" ...; nullptr: not parked
-    u64 waits_detail;      // address, descriptor ...
-    u64 parked_since_tsc;
-
-    // what observers see (sched/observe.h); the times count only while somebody looks
-    u32 parent_tid;
-    u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
-    oc_coroutine_row* row;  // in the agent's map (sched/mirror.h), nullptr: none
 
     ListHook registry_hook;
     Coroutine* tid_next;  // in the registry's table of ids

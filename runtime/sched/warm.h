@@ -1,6 +1,6 @@
 // warm.h - the memory of a coroutine that was parked for long is fetched while others still run
 //
-// With very many coroutines each switch finds the next one's state in main memory: some forty lines on five pages (registers,
+// With very many coroutines each switch finds the next one's state in main memory: some 35 lines on five pages (registers,
 // extended state, runtime stack, guest stack, thread control block), met one after the other at some 80 ns each. Asked for
 // together at the wake they come in parallel, mostly before the switch.
 #pragma once
@@ -19,7 +19,7 @@ inline void warm(Coroutine* c) {
     if (i64(this_thread()->switched_in_tsc - c->parked_since_tsc) < kWarmTicks) return;
     constexpr size_t kRuntimeFrames = 512, kGuestFrames = 320, kXstate = 576;
     prefetch(c->fiber, kRuntimeFrames);
-    prefetch(static_cast<void*>(c), size_t((const char*)&c->spin - (const char*)c));
+    prefetch(static_cast<void*>(c), size_t((const char*)&c->timer_hook - (const char*)c));
     prefetch(c->xsave, kXstate);
     prefetch((void*)c->regs.rsp, kGuestFrames);
     prefetch((void*)(c->fs_base - 64), 192);
