@@ -216,15 +216,14 @@ void Session::wait_ms(unsigned ms) {
 
 // By reads, not through a mapping: each page of one would cost a fault, and the file is another's to shorten. How many were copied.
 size_t Session::copy_ring(const Record& r, uint64_t from, size_t count, Store* store) {
-    constexpr size_t kAtOnce = 4096;  // 64 KiB, which the cache holds
     int fd = open((directory_ + "/" + r.file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return 0;
-    buffer_.resize(kAtOnce);
     size_t done = 0;
     while (done < count) {
-        size_t at = (from + done) & (r.ring_events - 1), n = std::min({count - done, r.ring_events - at, kAtOnce});
-        if (pread(fd, buffer_.data(), n * sizeof(oc_event), off_t(OC_RING_OFFSET + at * sizeof(oc_event))) != ssize_t(n * sizeof(oc_event))) break;
-        if (!store->append(buffer_.data(), n)) break;
+        size_t at = (from + done) & (r.ring_events - 1), n = std::min(count - done, r.ring_events - at);
+        oc_event* place = store->place(n);
+        if (!place || pread(fd, place, n * sizeof *place, off_t(OC_RING_OFFSET + at * sizeof *place)) != ssize_t(n * sizeof *place)) break;
+        store->added(n);
         done += n;
     }
     close(fd);

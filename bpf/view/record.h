@@ -17,17 +17,18 @@ struct Record {
     std::string program;
 };
 
-// What was recorded, as it was written: decoded only when nobody is recorded any more. A file in memory, because writing to it costs less
-// than touching fresh pages does.
+// What was recorded, as it was written: decoded only when nobody is recorded any more. Large pages where the kernel has them, made
+// before they are filled: most of what recording costs the view is fresh memory.
 class Store {
 public:
     explicit Store(size_t most);
     ~Store();
     Store(const Store&) = delete;
     size_t free() const { return room_ - count_; }
-    bool append(const oc_event* events, size_t count);
-    // All of it, in memory; nothing is appended any more. Null when it cannot be had.
-    const oc_event* events() const;
+    // Where the next `count` events go (count <= free()), or null when memory is refused; they are kept once added() says so.
+    oc_event* place(size_t count);
+    void added(size_t count) { count_ += count; }
+    const oc_event* events() const { return events_; }
 
 private:
     friend class Session;
@@ -37,9 +38,8 @@ private:
         uint64_t position;  // in its ring
         uint64_t seen_tsc;  // no event of it is later
     };
-    int fd_;
-    size_t room_, count_ = 0;
-    mutable const oc_event* mapped_ = nullptr;
+    oc_event* events_;
+    size_t bytes_, room_, count_ = 0, ready_bytes_ = 0;
     std::vector<Piece> pieces_;
 };
 
@@ -94,7 +94,6 @@ private:
     size_t copy_ring(const Record& r, uint64_t from, size_t count, Store* store);
     void keep_the_first(Store* store, const std::vector<uint64_t>& heads);
     uint64_t moment(const Store::Piece& p, const oc_event& e) const;
-    std::vector<oc_event> buffer_;
 
     std::string directory_;
     oc_session* session_ = nullptr;

@@ -1,7 +1,7 @@
 // store.cc - what a session keeps of the rings, and what it means (struct oc_event); see record.h
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -9,25 +9,31 @@
 
 namespace ocrun::view {
 
-Store::Store(size_t most) : fd_(memfd_create("ocrun-trace", MFD_CLOEXEC)), room_(fd_ < 0 ? 0 : most) {}
+namespace {
+constexpr size_t kLargePage = 2u << 20;
+}
+
+Store::Store(size_t most) : events_(nullptr), bytes_((most * sizeof(oc_event) + kLargePage - 1) & ~(kLargePage - 1)), room_(0) {
+    // One more to begin on a large page's border; what is never touched takes no memory.
+    void* m = mmap(nullptr, bytes_ += kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m == MAP_FAILED) return;
+    size_t before = -(uintptr_t)m & (kLargePage - 1);
+    if (before) munmap(m, before);
+    bytes_ -= before;
+    events_ = (oc_event*)((char*)m + before);
+    madvise(events_, bytes_, MADV_HUGEPAGE);
+    room_ = most;
+}
 
 Store::~Store() {
-    if (mapped_) munmap((void*)mapped_, count_ * sizeof(oc_event));
-    if (fd_ >= 0) close(fd_);
+    if (events_) munmap(events_, bytes_);
 }
 
-bool Store::append(const oc_event* events, size_t count) {
-    if (pwrite(fd_, events, count * sizeof *events, off_t(count_ * sizeof *events)) != ssize_t(count * sizeof *events)) return false;
-    count_ += count;
-    return true;
-}
-
-const oc_event* Store::events() const {
-    if (!mapped_ && count_) {
-        void* m = mmap(nullptr, count_ * sizeof(oc_event), PROT_READ, MAP_SHARED | MAP_POPULATE, fd_, 0);
-        mapped_ = m == MAP_FAILED ? nullptr : (const oc_event*)m;
-    }
-    return mapped_;
+oc_event* Store::place(size_t count) {
+    size_t end = (count_ + count) * sizeof(oc_event);
+    for (; ready_bytes_ < end; ready_bytes_ += kLargePage)
+        if (madvise((char*)events_ + ready_bytes_, kLargePage, MADV_POPULATE_WRITE) && errno != EINVAL) return nullptr;  // EINVAL: before Linux 5.14
+    return events_ + count_;
 }
 
 // There is room for a part only: what came last goes, whichever kernel thread it is from.
@@ -54,7 +60,10 @@ void Session::keep_the_first(Store* store, const std::vector<uint64_t>& heads) {
     for (const Store::Piece& p : all.pieces_) {
         size_t n = 0, first = store->count_;
         while (events && n < p.count && kept + n < room && moment(p, events[p.first + n]) < complete_until_) n++;
-        if (!n || !store->append(events + p.first, n)) continue;
+        oc_event* place = n ? store->place(n) : nullptr;
+        if (!place) continue;
+        memcpy(place, events + p.first, n * sizeof *place);
+        store->added(n);
         store->pieces_.push_back({p.record, first, n, p.position, p.seen_tsc});
         kept += n;
     }

@@ -244,7 +244,7 @@ int trace(int pid, const std::vector<std::string>& options, const std::vector<st
         complain(file + ": " + errno_words());
         return kExitFailure;
     }
-    constexpr uint32_t kRingEvents = 1u << 15;
+    constexpr uint32_t kRingEvents = 1u << 17;
     auto session = Session::make(OC_LEVEL_EVENTS, kRingEvents, p ? p->uid() : geteuid());
     if (!session || (p && !session->attach(*p))) {
         fclose(out);
