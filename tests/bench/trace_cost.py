@@ -61,7 +61,7 @@ def loss(without, with_):
 
 
 def turns(bench):
-    return (30, 0.6) if bench.full else (12, 0.4)
+    return (40, 0.6) if bench.full else (20, 0.4)
 
 
 # ---- T0: the hooks while nobody looks ----------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def recording(recorder):
         try:
             with open(f"/proc/{recorder.pid}/maps") as maps:
                 if any("/ocrun-" in line and not line.endswith("/session\n") for line in maps):
-                    return time.sleep(0.2)  # it looks at all coroutines first
+                    return
         except OSError:
             pass
         if recorder.poll() is not None:
@@ -129,21 +129,29 @@ def view(*command):
         with echo(bench, bench.build / "ocrun") as server:
             load = Load(bench, server.port)
             pids = [server.process.pid, load.process.pid]
+
+            def turn(pids):
+                """from the same state each time: a load that was held asks with all connections at once, and is in step for a while"""
+                load.hold(True)
+                time.sleep(0.05)
+                load.hold(False)
+                time.sleep(0.25)
+                return cost(load, pids, seconds)
+
             try:
-                without, with_ = [cost(load, pids, seconds)], []
+                without, with_ = [turn(pids)], []
                 for _ in range(count):
                     recorder = subprocess.Popen(pinned(bench, bench.build / "ocrun", *command, server.process.pid), stdout=subprocess.PIPE,
                                                 stderr=subprocess.STDOUT, text=True)
                     recording(recorder)  # from then on it counts
-                    with_.append(cost(load, pids + [recorder.pid], seconds))
+                    time.sleep(0.2)  # it looks at all coroutines first
+                    with_.append(turn(pids + [recorder.pid]))
                     load.hold(True)  # its summary is not part of it
                     recorder.send_signal(signal.SIGINT)
                     said = recorder.communicate(timeout=60)[0]
                     if "dropped 0" not in said:
                         raise Failed(f"ocrun {command[0]}: {said.strip()[-200:]}")
-                    load.hold(False)
-                    time.sleep(0.05)
-                    without.append(cost(load, pids, seconds))
+                    without.append(turn(pids))
             finally:
                 load.end()
         return loss(without, with_)
