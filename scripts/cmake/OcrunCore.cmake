@@ -3,7 +3,7 @@
 # It must not touch vector registers (the guest's are live), %fs (it is the guest's), or libc (whose TLS is not loaded).
 # scripts/check-core proves it on the built objects.
 set(OCRUN_CORE_FLAGS -mgeneral-regs-only -fno-stack-protector -fno-exceptions -fno-rtti -fno-threadsafe-statics
-    -fno-asynchronous-unwind-tables -ffreestanding -fno-omit-frame-pointer -fcf-protection=none -fno-pie -mfsgsbase)
+    -fno-asynchronous-unwind-tables -ffreestanding -fomit-frame-pointer -fcf-protection=none -fno-pie -mfsgsbase)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # Would turn the bodies of memcpy and memset into calls of themselves.
     list(APPEND OCRUN_CORE_FLAGS -fno-tree-loop-distribute-patterns)
