@@ -21,10 +21,11 @@ static void* ask_and_fork(void* arg) {
 }
 
 int main(void) {
+    int nice_before = getpriority(PRIO_PROCESS, 0);
     finish(start(ask_and_fork, NULL));
     pid_t p = fork();
     CHECK_OK(p);
-    if (p == 0) _exit(sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == 0 ? 0 : 1);
+    if (p == 0) _exit(sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice_before ? 0 : 1);
     CHECK_EXIT(p, 0);
     say("ok");
 }

@@ -31,12 +31,13 @@ static void* look(void* arg) {
 
 int main(void) {
     cpu_set_t before, after;
+    int nice_before = getpriority(PRIO_PROCESS, 0);
     CHECK_OK(sched_getaffinity(0, sizeof before, &before));
     finish(start(look, NULL));
     CHECK_EQ(sched_getscheduler(0), SCHED_OTHER);  // nothing of it belongs to this thread
     CHECK_OK(sched_getaffinity(0, sizeof after, &after));
     CHECK(CPU_EQUAL(&before, &after));
-    CHECK_EQ(getpriority(PRIO_PROCESS, 0), 0);
+    CHECK_EQ(getpriority(PRIO_PROCESS, 0), nice_before);
     CPU_ZERO(&after);
     CHECK_ERR(sched_setaffinity(0, sizeof after, &after), EINVAL);
     CHECK_ERR(sched_getscheduler(-1), EINVAL);
