@@ -145,6 +145,11 @@ struct Coroutine : GuestContext {
     i32 sched_policy, sched_priority, nice, ioprio;
     u64 affinity[16];
 
+    // traced by a child in the same memory (process/same_memory_tracer.cc): its id, 0: none
+    u32 tracer;
+    std::atomic<u32> trace_state;
+    i32 trace_signal;  // that stopped it; then the one with which it goes on
+
     ListHook registry_hook;
     Coroutine* tid_next;  // in the registry's table of ids
     Coroutine* free_next;

@@ -114,6 +114,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     }
     c->tid = g_pid;
     c->is_main = true;
+    c->tracer = 0;
     c->pinned = c->own_files = c->setxid_round = c->in_setxid = c->owns_io = false;
     c->home = nullptr;
     // The kernel was not told (fork_process): the word is to be cleared when this thread ends, which may be long before its

@@ -7,6 +7,9 @@
 // Only what has a handler, or whose host disposition the parent keeps as a handler of ours, is latched and acted on here, at
 // the exit to the guest. A signal that only the mask of a ppoll, pselect or epoll_pwait lets through waits until the
 // coroutine's own mask does.
+//
+// Its parent's threads it knows by ids that the kernel does not: what it does to them by ptrace and tgkill, and what /proc says of
+// them, is answered here (same_memory_tracer.cc, syscalls/proc_self.h).
 #include <asm/errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -18,6 +21,7 @@
 #include "runtime/memory/arena.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
+#include "runtime/syscalls/proc_self.h"
 
 namespace ocrun {
 
@@ -114,6 +118,24 @@ long set_action(const Call& call) {
     return call.a[2] ? put_guest((void*)call.a[2], old) : 0;
 }
 
+// What /proc says of its parent's threads, which the kernel does not know.
+long open_thread_file(Call& call, int path_index, u64 flags) {
+    ProcPath p;
+    if (g_multi) proc_path(call.c, call.a[path_index], &p);
+    switch (p.kind) {
+        case ProcKind::thread_comm:
+        case ProcKind::thread_stat:
+        case ProcKind::status:
+            if (!(flags & (O_PATH | O_DIRECTORY))) return proc_open_text(call.c, p, flags);
+            [[fallthrough]];
+        case ProcKind::thread:
+            call.a[path_index] = u64(p.instead);
+            return native(call);
+        default:
+            return native_direct(call);
+    }
+}
+
 }  // namespace
 
 bool direct_take_latched(u64 set, siginfo_t* info) {
@@ -171,9 +193,31 @@ long direct_call(Call& call) {
         case __NR_ptrace:
             // Its parent waits for it in the kernel, and every call that traps is a stop to its tracer, who mostly is that parent:
             // natively there is none before the exec.
-            if (call.a[0] != PTRACE_TRACEME) return native_direct(call);
+            if (call.a[0] != PTRACE_TRACEME) {
+                long r;
+                return same_memory_ptrace(call, &r) ? r : native_direct(call);
+            }
             c->trace_me = true;
             return 0;
+        case __NR_wait4: {
+            long r;
+            return same_memory_wait(call, &r) ? r : native_direct(call);
+        }
+        case __NR_tkill: {
+            long r;
+            return same_memory_tgkill(call, u32(call.a[0]), i32(call.a[1]), &r) ? r : native_direct(call);
+        }
+        case __NR_tgkill: {
+            long r;
+            return u32(call.a[0]) == g_pid && same_memory_tgkill(call, u32(call.a[1]), i32(call.a[2]), &r) ? r : native_direct(call);
+        }
+        case __NR_open:
+            return open_thread_file(call, 0, call.a[1]);
+        case __NR_openat:
+            return open_thread_file(call, 1, call.a[2]);
+        case __NR_getdents:
+        case __NR_getdents64:
+            return proc_getdents(call);
         case __NR_prctl: {
             long r = native_direct(call);
             if (i32(call.a[0]) == PR_SET_PDEATHSIG && !is_error(r)) parent_death_asked(c, u32(call.a[1]));

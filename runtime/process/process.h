@@ -57,6 +57,12 @@ void direct_signals(Coroutine* c);
 // Takes one latched signal of `set`.
 bool direct_take_latched(u64 set, siginfo_t* info);
 
+// ptrace(2) and wait4(2) by such a child about our own threads (same_memory_tracer.cc). False: the kernel's to answer.
+bool same_memory_ptrace(Call& call, long* result);
+bool same_memory_wait(Call& call, long* result);
+// Its tkill(2) and tgkill(2).
+bool same_memory_tgkill(Call& call, u32 tid, int sig, long* result);
+
 // Virtual thread ids: in [2^22, 2^30), above the kernel's pids and inside FUTEX_TID_MASK, unique in the process tree.
 u32 tid_allocate();
 

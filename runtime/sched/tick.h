@@ -13,8 +13,8 @@
 
 namespace ocrun {
 
-// signal/signals.h names these kInternalSignal and kInternalTick.
-inline constexpr int kTickSignal = 64, kTickValue = 0x0c720001;
+// signal/signals.h names these kInternalSignal, kInternalTick and kInternalKick.
+inline constexpr int kTickSignal = 64, kTickValue = 0x0c720001, kKickValue = 0x0c720004;
 
 extern u64 g_tick_max_ns;  // 0: no preemption
 void tick_init(bool preempt, u64 min_ns, u64 max_ns);

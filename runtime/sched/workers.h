@@ -53,6 +53,8 @@ void worker_expect_stuck();
 // A system call made by t's kernel thread for the caller, soon, whatever t does: what the kernel allows one thread only. Never one
 // that waits.
 long call_on_worker(KThread* t, u32 nr, const u64 args[6]);
+// errand(argument), run by some worker where it holds nothing, for a thread that is none: the child of a CLONE_VM. Returns when it is done.
+void worker_errand(void (*errand)(void*), void* argument);
 // A system call that every other worker and helper has to make too (credentials); returns when all have. First error or 0.
 long everywhere(u32 nr, const u64 args[6]);
 // Kernel threads other than workers: begin() keeps new ones from starting and tells how many there are, end() lets them

@@ -25,6 +25,15 @@ struct Everywhere {
 } g_everywhere;
 std::atomic<bool> g_everywhere_owned{false};
 
+// worker_errand: one at a time.
+struct OutsideErrand {
+    void (*run)(void*);
+    void* argument;
+    std::atomic<u32> done;
+};
+std::atomic<OutsideErrand*> g_outside_errand{nullptr};
+std::atomic<bool> g_outside_owned{false};
+
 // call_on_worker: one at a time.
 struct Errand {
     u32 nr;
@@ -156,6 +165,20 @@ long call_on_worker(KThread* t, u32 nr, const u64 a[6]) {
     return e.result;
 }
 
+void worker_errand(void (*errand)(void*), void* argument) {
+    while (g_outside_owned.exchange(true, std::memory_order_acquire)) sys(__NR_sched_yield);
+    OutsideErrand e{errand, argument, {0}};
+    g_outside_errand.store(&e, std::memory_order_seq_cst);
+    while (!e.done.load(std::memory_order_acquire)) {
+        // Whoever comes first; some may be stuck in the kernel.
+        for (u32 i = 0; i < workers_started(); i++)
+            if (!worker_at(i)->owner.load(std::memory_order_relaxed)) worker_kick(worker_at(i));
+        timespec patience{0, long(kRetryKickNs)};
+        sys(__NR_futex, &e.done, FUTEX_WAIT_PRIVATE, 0, &patience);
+    }
+    g_outside_owned.store(false, std::memory_order_release);
+}
+
 u32 everywhere_generation() { return g_everywhere.generation.load(std::memory_order_acquire); }
 
 void everywhere_catch_up(u32* seen) {
@@ -180,6 +203,13 @@ void worker_attend() {
         e->done.store(1, std::memory_order_release);
         sys(__NR_futex, &e->done, FUTEX_WAKE_PRIVATE, 1);
     }
+    if (__builtin_expect(g_outside_errand.load(std::memory_order_relaxed) != nullptr, 0) && !t->owner) {
+        if (OutsideErrand* e = g_outside_errand.exchange(nullptr, std::memory_order_acq_rel)) {
+            e->run(e->argument);
+            e->done.store(1, std::memory_order_release);
+            sys(__NR_futex, &e->done, FUTEX_WAKE_PRIVATE, 1);
+        }
+    }
     if (__builtin_expect(g_stop.load(std::memory_order_seq_cst), 0)) stand_still();
 }
 
@@ -188,6 +218,8 @@ void world_after_fork() {
     g_stopped.store(0, std::memory_order_relaxed);
     g_world_owned.store(false, std::memory_order_relaxed);
     g_everywhere_owned.store(false, std::memory_order_relaxed);
+    g_outside_errand.store(nullptr, std::memory_order_relaxed);
+    g_outside_owned.store(false, std::memory_order_relaxed);
     g_errand_for.store(nullptr, std::memory_order_relaxed);
     g_errand_owned.store(false, std::memory_order_relaxed);
 }

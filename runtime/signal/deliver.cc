@@ -274,6 +274,16 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
     siginfo_t info;
     if (!signal_take(c, ~c->mask, &info)) return false;
     int sig = info.si_signo;
+    if (__builtin_expect(c->tracer != 0, 0)) {
+        int instead = trace_stop(c, info);
+        if (instead != sig) {
+            host_release_held(signal_bit(sig));
+            if (!instead) return true;
+            memset(&info, 0, sizeof info);
+            info.si_signo = sig = instead;
+            info.si_code = SI_USER;
+        }
+    }
     SignalAction action;
     {
         Locked held(g_signal_lock);

@@ -188,6 +188,9 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
                 return;
             }
             if (t->kind == ThreadKind::direct) return;
+        } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalKick) {
+            // By a child in the same memory, to a worker.
+            t->kicked.store(false, std::memory_order_seq_cst);
         } else if (info->si_code == SI_KERNEL) {
             // Sent by a BPF program: the tick on this CPU, or a word to the monitor.
             if (t->kind == ThreadKind::worker) t->need_resched.store(true, std::memory_order_relaxed);

@@ -31,9 +31,9 @@ inline constexpr int kFirstRealtime = 32;  // the kernel's SIGRTMIN; libcs keep 
 inline constexpr u64 signal_bit(int sig) { return 1ul << (sig - 1); }
 // Ticks, kicks of helper threads and requests from outside; recognised by its siginfo, else it is the guest's.
 inline constexpr int kInternalSignal = 64;
-inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002, kInternalObserve = 0x0c720003;
+inline constexpr int kInternalTick = 0x0c720001, kInternalDump = 0x0c720002, kInternalObserve = 0x0c720003, kInternalKick = 0x0c720004;
 
-static_assert(kInternalSignal == kTickSignal && kInternalTick == kTickValue);
+static_assert(kInternalSignal == kTickSignal && kInternalTick == kTickValue && kInternalKick == kKickValue);
 
 // With these a libc asks its other threads to change their credentials too (glibc's SIGSETXID, musl's SIGSYNCCALL).
 inline constexpr bool setxid_signal(int sig) { return sig == 33 || sig == 34; }
@@ -115,6 +115,9 @@ void signal_drain();
 // Delivers one pending signal of c: true when c's state changed (a frame was pushed or the signal was dropped). Ends the
 // process for a fatal default action. *handler_flags gets sa_flags when a handler will run, else stays.
 bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags);
+// c is traced and about to act on a signal: stops until its tracer lets it go on. With that signal or another, or 0: with none
+// (process/same_memory_tracer.cc).
+int trace_stop(Coroutine* c, const siginfo_t& info);
 // sa_flags of the handler that the next delivery would run (0 for default actions).
 u64 signal_next_flags(Coroutine* c);
 // rt_sigreturn: restores the state saved in the frame at rsp.

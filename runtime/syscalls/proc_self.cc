@@ -88,7 +88,9 @@ void proc_path(Coroutine* c, u64 guest_path, ProcPath* out) {
     bool by_thread = false;  // the path names one thread
     bool slash = text_ends_with(rest, "/");
     if (take(&p, "self")) {
+        if (c->direct && !text_equal(p, "exe")) return;  // a process of its own
     } else if (take(&p, "thread-self")) {
+        if (c->direct) return;
         tid = c->tid;
         by_thread = true;
         if (!*p && !slash) {
@@ -142,7 +144,12 @@ void proc_path(Coroutine* c, u64 guest_path, ProcPath* out) {
     out->kind = kind;
     if (kind == ProcKind::none) return;
     Text path(out->path, sizeof out->path);
-    path.add("/proc/self/task/").dec(g_pid).add("/").add(p);
+    path.add("/proc/");
+    if (c->direct)
+        path.dec(g_pid);
+    else
+        path.add("self");
+    path.add("/task/").dec(g_pid).add("/").add(p);
     out->instead = out->path;
 }
 
