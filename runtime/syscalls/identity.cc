@@ -5,7 +5,6 @@
 #include <linux/seccomp.h>
 #include <linux/sched.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
@@ -14,6 +13,7 @@
 #include "runtime/sched/workers.h"
 #include "runtime/syscalls/call.h"
 #include "runtime/syscalls/task_table.h"
+#include "runtime/syscalls/tracer.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/segment_bases.h"
 
@@ -140,30 +140,8 @@ long h_unshare(Call& call) {
 }
 long h_setns(Call& call) { return pinned_call(call); }
 
-long h_ptrace(Call& call) {
-    // A child that asked to be traced is traced by the kernel thread that forked it: this worker, or another one.
-    static std::atomic<KThread*> last{nullptr};
-    const i64 request = i64(call.a[0]);
-    if (request == PTRACE_TRACEME || request == PTRACE_ATTACH || request == PTRACE_SEIZE || !g_multi || call.c->direct) return pinned_call(call);
-    long r = native(call);
-    if (r != -ESRCH) return r;
-    KThread* first = last.load(std::memory_order_relaxed);
-    if (first && first != this_thread() && !first->owner.load(std::memory_order_relaxed)) {
-        r = call_on_worker(first, call.nr, call.a);
-        if (r != -ESRCH) return r;
-    }
-    for (u32 i = 0; i < workers_started(); i++) {
-        KThread* t = worker_at(i);
-        // Pinned threads trace for their own coroutine.
-        if (t == first || t == this_thread() || t->owner.load(std::memory_order_relaxed) || t->ended) continue;
-        r = call_on_worker(t, call.nr, call.a);
-        if (r == -ESRCH) continue;
-        last.store(t, std::memory_order_relaxed);
-        return r;
-    }
-    return -ESRCH;
-}
-
+// The tracer is the kernel thread that calls (tracer.cc has the rest).
+long h_ptrace_begins(Call& call) { return pinned_call(call); }
 long h_set_mempolicy(Call& call) { return pinned_call(call); }
 long h_keyctl(Call& call) { return pinned_call(call); }
 long h_landlock_restrict_self(Call& call) { return pinned_call(call); }

@@ -12,6 +12,7 @@
 #include "runtime/io/ring.h"
 #include "runtime/process/process.h"
 #include "runtime/syscalls/call.h"
+#include "runtime/syscalls/tracer.h"
 
 namespace ocrun {
 
@@ -141,9 +142,7 @@ u64 without_nothread(const Call& call, u64 options, bool by_id) {
     return g_multi && !call.c->pinned && by_id ? options & ~u64(__WNOTHREAD) : options;
 }
 
-}  // namespace
-
-long h_wait4(Call& call) {
+long wait4_once(Call& call) {
     call.a[2] = without_nothread(call, call.a[2], i32(call.a[0]) > 0);
     if (blocks_here(call.c) || (call.a[2] & WNOHANG)) return blocking_native(call, kRestartSys);
     Coroutine* c = call.c;
@@ -166,6 +165,20 @@ long h_wait4(Call& call) {
         if (r) return r;
     }
     return blocking_call(call, kRestartSys, "wait4");
+}
+
+}  // namespace
+
+long h_wait4(Call& call) {
+    for (;;) {
+        i32 status = 0;
+        Call once = call;
+        once.a[1] = u64(&status);
+        long r = wait4_once(once);
+        if (r <= 0) return r;
+        if (tracer_passes_over(call.c, u32(r), &status)) continue;
+        return call.a[1] && put_guest((void*)call.a[1], status) ? -EFAULT : r;
+    }
 }
 
 namespace {
