@@ -27,6 +27,7 @@ struct KThread : TrapThread {
     // signal is taken; a short one would leave no time for anything but taking signals.
     u64 held;
     u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
+    std::atomic<u64> blocked;  // the kernel gives it none of these; at times it blocks more, never less (signal_mirror_settle)
 
     // Host signals between handler and drain. One producer (handlers on this thread, mutually masked) and one
     // consumer (this thread's runtime code); indices only grow.

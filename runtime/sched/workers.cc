@@ -68,6 +68,7 @@ bool start_thread(KThread* t, void (*main)(void*)) {
     if ((self->kind == ThreadKind::worker && !self->owner) || self->kind == ThreadKind::monitor) everywhere_catch_up(&self->everywhere_seen);
     t->everywhere_seen = everywhere_generation();
     u64 all = t->kind == ThreadKind::worker ? kAllBlocked : kHelperBlocked, old = 0;
+    t->blocked.store(all, std::memory_order_seq_cst);
     sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &old, 8);
     t->exit_tid = 1;
     long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
@@ -342,18 +343,22 @@ void spare_park() {
     // thread is the one that others can name (tgkill of another process, timers from before there were threads): nobody else can take
     // what is sent to it.
     const u64 closed = kHelperBlocked;
-    const bool named = spare_takes_signals(t);
+    const bool named = t == g_workers[0];
+    auto close = [&] {
+        sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+        t->blocked.store(closed, std::memory_order_seq_cst);
+    };
     if (named)
         worker_starts(t);
     else
-        sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+        close();
     for (;;) {
         // Who took it off the list of sleepers long ago may say so only now.
         t->sleep_word.store(0, std::memory_order_seq_cst);
         if (!t->retaken.load(std::memory_order_seq_cst)) break;
         if (t->latched.load(std::memory_order_relaxed)) {
             attend();  // opens the mask
-            if (!named) sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+            if (!named) close();
             continue;
         }
         AsleepAway away;
@@ -362,8 +367,6 @@ void spare_park() {
     worker_starts(t);
     worker_ensure_spare();
 }
-
-bool spare_takes_signals(const KThread* t) { return t == g_workers[0]; }
 
 void worker_ensure_wanted_spare() {
     if (g_spare_wanted.load(std::memory_order_relaxed)) worker_ensure_spare();

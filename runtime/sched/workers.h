@@ -26,8 +26,6 @@ KThread* worker_at(u32 index);
 // have RLIMIT_SIGPENDING; without one SIGBUS gets through, as all standard signals do (then without saying from whom). Not
 // SIGSYS: one on its way would swallow a trap. A fault that is swallowed so happens again.
 long thread_interrupt(u32 tid);
-// Does it take signals as other workers do, also as a parked spare?
-bool spare_takes_signals(const KThread* t);
 // Makes the worker look (attend) soon, whatever it does.
 void worker_kick(KThread* t);
 

@@ -112,11 +112,13 @@ long signal_set_action(int sig, const SignalAction* new_action, SignalAction* ol
 void host_set_mask(u64 mask) {
     KThread* t = this_thread();
     t->host_mask = mask & ~kHostNeverBlocked;
+    t->blocked.store(t->blocked.load(std::memory_order_relaxed) & t->host_mask, std::memory_order_seq_cst);
     u64 closed = ~kHostNeverBlocked;
     // While the latch is full, or when it fills because the mask opens, the kernel keeps what is pending.
     u64 now = t->host_mask | t->held;
     if (!t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &now, nullptr, 8);
     if (t->async_blocked) sys(__NR_rt_sigprocmask, SIG_SETMASK, &closed, nullptr, 8);
+    t->blocked.store(t->host_mask, std::memory_order_seq_cst);
 }
 
 void host_release_held(u64 set) {
@@ -210,9 +212,7 @@ void signal_mirror_settle() {
         bool settled = true;
         for (u32 i = 0; i < workers_started(); i++) {
             KThread* t = worker_at(i);
-            // A parked spare has everything blocked until it gets up.
-            bool closed = t->in_spares && !spare_takes_signals(t);
-            if (t == this_thread() || t->ended || closed || __atomic_load_n(&t->host_mask, __ATOMIC_ACQUIRE) == mask) continue;
+            if (t == this_thread() || t->ended || !(mask & ~t->blocked.load(std::memory_order_seq_cst))) continue;
             worker_kick(t);
             settled = false;
         }
