@@ -3,11 +3,17 @@
 
 #include "check.h"
 
-static _Atomic int got;
+static _Atomic int got, refused;
+
+static void until_refused(int all) {
+    while (refused < all) sleep_ms(1);
+    settle();
+}
 
 static void* lock_flock(void* arg) {
     int fd = open("file", O_RDWR);
     CHECK_ERR(flock(fd, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+    refused++;
     CHECK_OK(flock(fd, LOCK_EX));
     got++;
     close(fd);
@@ -18,6 +24,7 @@ static void* lock_ofd(void* arg) {
     int fd = open("file", O_RDWR);
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
     CHECK_ERR(fcntl(fd, F_OFD_SETLK, &l), EAGAIN);
+    refused++;
     CHECK_OK(fcntl(fd, F_OFD_SETLKW, &l));
     got++;
     close(fd);
@@ -30,14 +37,14 @@ int main(void) {
     CHECK_OK(flock(fd, LOCK_EX));
     pthread_t t[5];
     for (int i = 0; i < 5; i++) t[i] = start(lock_flock, NULL);
-    settle();
+    until_refused(5);
     CHECK_EQ(got, 0);
     CHECK_OK(flock(fd, LOCK_UN));
     for (int i = 0; i < 5; i++) finish(t[i]);
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 15};
     CHECK_OK(fcntl(fd, F_OFD_SETLK, &l));
     for (int i = 0; i < 5; i++) t[i] = start(lock_ofd, NULL);
-    settle();
+    until_refused(10);
     CHECK_EQ(got, 5);
     l.l_type = F_UNLCK;
     CHECK_OK(fcntl(fd, F_OFD_SETLK, &l));
