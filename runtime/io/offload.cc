@@ -128,8 +128,8 @@ u32 helper_thread_begins(KThread* t, const char* name) {
     trap_thread_attach(t);
     open_all_keys();
     t->tid = u32(sys(__NR_gettid));
+    sys(__NR_prctl, PR_SET_NAME, name);
     cpus_other();
-    sys(__NR_prctl, PR_SET_NAME, name);  // last: by it others tell that it runs on any CPU
     return t->schedule_count;  // the generation at creation: credentials are inherited
 }
 

@@ -29,21 +29,27 @@ static void kernel_threads(pid_t pid, int all, int* workers, int* different) {
     for (struct dirent* e; (e = readdir(tasks));) {
         if (e->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "/proc/%d/task/%s/status", pid, e->d_name);
-        FILE* f = fopen(path, "r");
-        if (!f) continue;
-        name[0] = list[0] = 0;
-        while (fgets(line, sizeof line, f)) {
-            sscanf(line, "Name: %63s", name);
-            sscanf(line, "Cpus_allowed_list: %127s", list);
+        int helper = 0, cpu = 0, bound = 0;
+        // One that just begins may not have its name or its CPUs yet.
+        for (int looks = 0; looks < 500; looks++) {
+            FILE* f = fopen(path, "r");
+            name[0] = 0;
+            if (!f) break;
+            list[0] = 0;
+            while (fgets(line, sizeof line, f)) {
+                sscanf(line, "Name: %63s", name);
+                sscanf(line, "Cpus_allowed_list: %127s", list);
+            }
+            fclose(f);
+            int end = 0;
+            helper = strncmp(name, "ocrun-", 6) == 0;
+            bound = sscanf(list, "%d%n", &cpu, &end) == 1 && !list[end];
+            if (bound == (!helper || all == 1)) break;
+            sleep_ms(10);
         }
-        fclose(f);
-        int cpu, end = 0;
-        int one = sscanf(list, "%d%n", &cpu, &end) == 1 && !list[end];
-        if (strncmp(name, "ocrun-", 6) == 0) {
-            CHECK_EQ(one, all == 1);  // a helper
-            continue;
-        }
-        CHECK(one);
+        if (!name[0]) continue;  // it has ended
+        CHECK_EQ(bound, !helper || all == 1);
+        if (helper) continue;
         CPU_SET(cpu, &used);
         ++*workers;
     }
