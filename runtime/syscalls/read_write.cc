@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "runtime/base/text.h"
 #include "runtime/io/ring.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
@@ -190,6 +191,23 @@ long do_read(Call& call, Transfer& t) {
     }
 }
 
+bool is_eventfd(int fd) {
+    TextBuffer<64> path;
+    path.add("/proc/thread-self/fd/").dec(fd);
+    constexpr char kName[] = "anon_inode:[eventfd]";
+    char name[sizeof kName];
+    return sys(__NR_readlink, path.c_str(), name, sizeof name) == sizeof kName - 1 && !memcmp(name, kName, sizeof kName - 1);
+}
+
+// Of a descriptor without room: is it an eventfd that refuses the write at once, room or not (fs/eventfd.c, eventfd_write)?
+bool refused_without_room(int fd, const Transfer& t) {
+    if (!t.v.size()) return false;
+    const iovec& first = *t.v.data();
+    u64 value;
+    bool odd = first.iov_len < sizeof value || (first.iov_len == sizeof value && (get_guest(&value, first.iov_base) || value == ~0ul));
+    return odd && is_eventfd(fd);
+}
+
 // The next part of a write. A socket that took a part already must not raise SIGPIPE for the rest.
 long try_write(const Transfer& t, u64 done, IoWait& w, FdKind kind) {
     if (!done && is_plain_stream(t, kind)) {
@@ -218,6 +236,7 @@ long do_write(Call& call, Transfer& t) {
         if (r == -EOPNOTSUPP) {
             Call rest = plain_call(c, __NR_pwritev2, w.fd(), t, done);
             r = ask_then_call(done ? rest : call, w.fd(), POLLOUT);
+            if (r == -EAGAIN && refused_without_room(w.fd(), t)) r = native(done ? rest : call);
         }
         if (r == -EAGAIN) {
             r = w.block();

@@ -1,9 +1,22 @@
-// eventfd_counts_and_blocks.c - reads wait for a value, writes for room, semaphore mode hands out ones.
+// eventfd_counts_and_blocks.c - reads wait for a value, writes for room, semaphore mode hands out ones. What no room is enough for is
+// refused at once.
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 
 #include "check.h"
 
 static int e;
+
+// of a full one
+static void refuse(void) {
+    static unsigned char bytes[16] = {[0 ... 15] = 0xff};
+    struct iovec parts[2] = {{bytes, 8}, {bytes, 8}}, cut[2] = {{bytes, 4}, {bytes, 4}};
+    CHECK_ERR(write(e, bytes, 8), EINVAL);
+    CHECK_ERR(write(e, bytes, 7), EINVAL);
+    CHECK_ERR(write(e, (void*)8, 8), EFAULT);
+    CHECK_ERR(writev(e, parts, 2), EINVAL);
+    CHECK_ERR(writev(e, cut, 2), EINVAL);
+}
 
 static void* read_value(void* arg) {
     uint64_t value = 0;
@@ -25,6 +38,7 @@ int main(void) {
     finish(start(write_value, (void*)12));
     say("%ld", (long)finish(t));
     CHECK_EQ(write(e, &value, 8), 8);
+    refuse();
     t = start(write_value, (void*)5);  // no room
     settle();
     CHECK_EQ(read(e, &value, 8), 8);
