@@ -17,6 +17,7 @@
 #include "runtime/sched/workers.h"
 #include "runtime/syscalls/io_wait.h"
 #include "runtime/syscalls/proc_self.h"
+#include "runtime/syscalls/wait_set.h"
 
 namespace ocrun {
 
@@ -46,10 +47,11 @@ void forget_again(unsigned first, unsigned last) {
 long h_close(Call& call) {
     int fd = int(call.a[0]);
     if (is_hidden_fd(fd)) return -EBADF;
-    if (!g_multi || call.c->own_files) return native(call);
-    forget(fd);
+    bool multi = g_multi && !call.c->own_files;
+    if (multi) forget(fd);
     long r = native(call);
-    forget_again(fd, fd);
+    if (multi) forget_again(fd, fd);
+    if (__builtin_expect(fd >= kLeastTable, 0) && !r) select_note_closed(fd);
     return r;
 }
 

@@ -15,6 +15,7 @@ namespace ocrun {
 namespace {
 
 constexpr u64 kSecond = 1000000000ul;
+constexpr i32 kMostDescriptors = 1 << 20;
 
 u64 span_ns(const Timespec64& t) {
     constexpr u64 kFar = ~0ul >> 2;
@@ -48,6 +49,16 @@ bool descriptor_open_from(int number) {
     return found;
 }
 
+std::atomic<i32> g_highest_closed{0};
+
+// The size of the guest's table of descriptors, as far as it matters: natively it grows to a power of two with the numbers in use and
+// does not shrink (alloc_fdtable). Here the runtime's own make it larger.
+i32 native_table_size() {
+    i32 size = kLeastTable, closed = g_highest_closed.load(std::memory_order_relaxed);
+    while (size < kMostDescriptors && (closed >= size || descriptor_open_from(size))) size *= 2;
+    return size;
+}
+
 // The three sets of a select: the guest's, and the kernel's answer beside them.
 class FdSets {
 public:
@@ -63,7 +74,6 @@ public:
         if (n < 0) return -EINVAL;
         // More than the table of descriptors can ever hold is cut off, as the kernel does at the table's size. That has room for the
         // runtime's own descriptors here: natively n may be as large as the limit allows, and the sets of an fd_set's size.
-        constexpr i32 kMostDescriptors = 1 << 20;
         n_ = n > kMostDescriptors ? kMostDescriptors : n;
         if (n_ > FD_SETSIZE && !descriptor_open_from(FD_SETSIZE)) n_ = FD_SETSIZE;
         per_set_ = u64(n_ + 63) / 64;
@@ -78,6 +88,18 @@ public:
             if (guest[s] && copy_from_guest(asked(s), (void*)guest[s], per_set_ * 8)) return -EFAULT;
         }
         return 0;
+    }
+    // A bit of a descriptor that is not open, EBADF: above the native table's size nobody would have looked at it, nor written it
+    // back. True when there is less to ask for now.
+    bool cut_to_table() {
+        if (n_ <= kLeastTable) return false;
+        i32 size = native_table_size();
+        if (n_ <= size) return false;
+        u64 fewer = u64(size) / 64;
+        for (int s = 1; s < 3; s++) memmove(words_ + u64(s) * fewer, asked(s), fewer * 8);
+        n_ = size;
+        per_set_ = fewer;
+        return true;
     }
     // The kernel's answer right now.
     long ask() {
@@ -141,7 +163,10 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
     u64 guest[3] = {call.a[1], call.a[2], call.a[3]};
     long r = sets.read(i32(call.a[0]), guest);
     if (r) return r;
-    auto ask = [&] { return sets.ask(); };
+    auto ask = [&] {
+        long answer = sets.ask();
+        return answer == -EBADF && sets.cut_to_table() ? sets.ask() : answer;
+    };
     r = !blocks_here(c) || mask.given ? ask_now(c, ask) : 0;
     if (r == 0) {
         apply_mask(c, mask);
@@ -159,13 +184,18 @@ long select_until(Call& call, u64 deadline_ns, const Mask& mask) {
                        deadline_ns == kNever ? 0 : u64(&left),
                        0};
         r = blocks_here(c) ? blocking_syscall(__NR_pselect6, args).result : offload_call(c, __NR_pselect6, args, "select");
-        if (r == -EINTR && goes_on(c)) r = kNoReadiness;
+        if ((r == -EINTR && goes_on(c)) || (r == -EBADF && sets.cut_to_table())) r = kNoReadiness;
     }
     if (r >= 0 && sets.write()) r = -EFAULT;
     return r == -EINTR ? kRestartNoHand : r;
 }
 
 }  // namespace
+
+void select_note_closed(i32 fd) {
+    for (i32 seen = g_highest_closed.load(std::memory_order_relaxed); fd > seen;)
+        if (g_highest_closed.compare_exchange_weak(seen, fd, std::memory_order_relaxed)) return;
+}
 
 long h_select(Call& call) {
     struct {

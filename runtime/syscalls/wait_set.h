@@ -13,6 +13,11 @@
 
 namespace ocrun {
 
+// select looks at no more descriptors than the process's table has places for. The least that a table with more than 64 has; and one of
+// that number or above was closed.
+inline constexpr i32 kLeastTable = 256;
+void select_note_closed(i32 fd);
+
 // The descriptors of one wait.
 class WaitSet {
 public:
