@@ -6,9 +6,12 @@
 // to the guest the coroutine, before it acts on a signal, stops (trace_stop, called by the delivery), parked until the tracer
 // lets it go on. Its registers are those of its context. A call that the stop interrupted is repeated by the usual rules.
 //
-// The tracer is no worker and changes nothing of the scheduler itself: what does is an errand that a worker runs for it.
-// So is a signal by tgkill(2) to one of our threads. A coroutine whose tracer is dead goes on by itself. While the process has one thread the kernel does all of it, but for the
-// registers of a thread that it stopped inside the runtime.
+// The tracer is no worker and changes nothing of the scheduler itself: what does is an errand that a worker runs for it. So is a
+// signal by tgkill(2) to one of our threads. A coroutine whose tracer is dead goes on by itself. While the process has one thread the
+// kernel does all of it, but for the registers of a thread that it stopped inside the runtime.
+//
+// Not handled: a tracer that is killed while a worker runs its errand, some microseconds, leaves the errand's owner word set, and the
+// next tracer of this process waits for ever.
 #include <asm/errno.h>
 #include <elf.h>
 #include <linux/futex.h>
