@@ -31,3 +31,6 @@
 #ifndef FUTEX2_SIZE_U32
 #define FUTEX2_SIZE_U32 0x02  // Linux 6.7, include/uapi/linux/futex.h
 #endif
+#ifndef __NR_futex_wake
+#define __NR_futex_wake 454
+#endif

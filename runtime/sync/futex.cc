@@ -413,12 +413,12 @@ long futex_trylock_pi(Coroutine* c, u64 address) {
 }
 
 long futex_unlock_pi(Coroutine* c, u64 address) {
-    if (address & 3) return -EINVAL;
     Bucket* b = bucket_of(address);
     LockedBucket held(b);
     u32 value;
     if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
     if ((value & FUTEX_TID_MASK) != c->tid) return -EPERM;
+    if (address & 3) return -EINVAL;
     return hand_over(b, address, 0);
 }
 
@@ -448,6 +448,7 @@ long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
     u32 value;
     if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
     if (value != expected) return -EAGAIN;
+    if (guest_load_u32((const u32*)to, &value)) return -EFAULT;
     long done = 0;
     for (Waiter *w = a->head, *next; w && done < i64(move_count) + 1; w = next) {
         next = w->next;

@@ -1,9 +1,10 @@
-// futex_calls.cc - futex, futex_waitv, futex_wait/wake/requeue (futex(2), futex_waitv(2))
+// futex_calls.cc - futex, futex_waitv, futex_wait/wake/requeue (futex(2), futex_waitv(2), kernel/futex/syscalls.c)
 #include <asm/errno.h>
 #include <linux/futex.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/base/new_kernel.h"
 #include "runtime/io/ring.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
@@ -29,11 +30,44 @@ u64 absolute_deadline(const Timespec64& t, bool realtime) {
     return at > wall ? now + (at - wall) : 0;
 }
 
+constexpr int kAddressBits = 47;
+
+bool is_private(u32 op) { return op & FUTEX_PRIVATE_FLAG; }
+
+// What the kernel says of the two places themselves (get_futex_key): 0, -EINVAL, -EFAULT. A requeue of nobody does nothing else.
+long check_places(u64 first, u64 second, u32 op) {
+    if (is_private(op) && !((first | second) & 3) && !((first | second) >> kAddressBits)) return 0;
+    return sys(__NR_futex, first, FUTEX_REQUEUE | (op & FUTEX_PRIVATE_FLAG), 0, 0, second, 0);
+}
+
+// The same of a place for a wait, at the price of one instruction: private memory that cannot be written holds none of a wait that is
+// not called private, nor of a PI lock.
+long check_place(u64 address, u32 op) {
+    u32 seen;
+    if (is_private(op) || !(address & 3)) {
+        if (is_private(op) ? !(address & 3) && !(address >> kAddressBits) : !guest_cas_u32((u32*)address, 0, 0, &seen)) return 0;
+    }
+    return check_places(address, address, op);
+}
+
+long check_writable(u64 address, u32 op) {
+    if (long r = check_places(address, address, op)) return r;
+    u32 seen;
+    return is_private(op) ? 0 : guest_cas_u32((u32*)address, 0, 0, &seen);
+}
+
+// Nobody was woken: the kernel would have looked at the place first.
+long woke_nobody(u64 address, u32 op) {
+    return is_private(op) && !(address >> kAddressBits) ? 0 : check_places(address, address, op);
+}
+
 // A wait in the kernel's own table (futex_in_kernel): by the ring, else by a helper. `relative`: the helper's call
 // takes the time that is left (FUTEX_WAIT).
 long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
     Coroutine* c = call.c;
-    bool ring = !wants_helper(call) && !blocks_here(c);
+    bool ring = op.opcode && !wants_helper(call) && !blocks_here(c);
+    // Over before it begins: the kernel says what else may be wrong.
+    if (!relative && deadline != kNever && deadline <= now_ns()) return native(call);
     for (;;) {
         long r = ring ? ring_call(c, op, deadline, true, "shared futex", call.a[0]) : kNoRing;
         if (r == kNoRing) {
@@ -104,6 +138,16 @@ long lock_pi_alone(Call& call) {
 // The kernel counts after it has woken one.
 static u32 wakes(u32 asked) { return i32(asked) < 1 ? 1 : asked; }
 
+// FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, futex_requeue(2) of words that are not the kernel's.
+static long requeue(u64 from, u32 from_op, u32 wake_count, u64 to, u32 to_op, u32 move_count, bool compare, u32 expected) {
+    if (i32(wake_count) < 0 || i32(move_count) < 0) return -EINVAL;
+    long r = futex_requeue(from, wake_count, to, move_count, compare, expected);
+    if (r > 0 || (is_private(from_op & to_op) && !((from | to) >> kAddressBits))) return r;
+    if (long bad = check_place(from, from_op)) return bad;
+    if (long bad = check_place(to, to_op)) return bad;
+    return r;
+}
+
 long h_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
@@ -158,8 +202,11 @@ long h_futex(Call& call) {
                     deadline = absolute_deadline(t, realtime);
             }
             u32 bitset = command == FUTEX_WAIT ? ~0u : u32(call.a[5]);
+            if (!bitset) return -EINVAL;
             if (futex_in_kernel(address, op))
                 return wait_in_kernel(call, ring_futex_wait(address, value, bitset, op), deadline, command == FUTEX_WAIT);
+            if (!is_private(op))
+                if (long r = check_place(address, op)) return r;
             for (;;) {
                 long r = futex_wait(c, address, value, bitset, deadline);
                 if (r != -EINTR) return r;
@@ -170,16 +217,18 @@ long h_futex(Call& call) {
             }
         }
         case FUTEX_WAKE:
-        case FUTEX_WAKE_BITSET:
+        case FUTEX_WAKE_BITSET: {
             if (futex_in_kernel(address, op)) return native(call);
-            return futex_wake(address, wakes(value), command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
+            long r = futex_wake(address, wakes(value), command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
+            return r ? r : woke_nobody(address, op);
+        }
         case FUTEX_REQUEUE:
         case FUTEX_CMP_REQUEUE:
             if (futex_in_kernel(address, op)) return native(call);
-            if (i32(value) < 0 || i32(call.a[3]) < 0) return -EINVAL;
-            return futex_requeue(address, value, call.a[4], u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
+            return requeue(address, op, value, call.a[4], op, u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
         case FUTEX_WAKE_OP:
             if (futex_in_kernel(address, op)) return native(call);
+            if (long r = check_places(address, call.a[4], op)) return r;
             return futex_wake_op(address, wakes(value), call.a[4], wakes(u32(call.a[3])), u32(call.a[5]));
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
@@ -210,7 +259,6 @@ long h_futex(Call& call) {
             return r == -ESRCH && futex_is_shared(address, op) && !owner_is_dead(address, owner) ? -EAGAIN : r;
         }
         case FUTEX_WAIT_REQUEUE_PI: {
-            if (futex_is_shared(address, op)) return -ENOSYS;
             u64 deadline = kNever;
             if (call.a[3]) {
                 Timespec64 t;
@@ -218,6 +266,10 @@ long h_futex(Call& call) {
                 if (!valid(t)) return -EINVAL;
                 deadline = absolute_deadline(t, realtime);
             }
+            if (address == call.a[4]) return -EINVAL;
+            if (long r = check_writable(call.a[4], op)) return r;
+            if (long r = check_place(address, op)) return r;
+            if (futex_is_shared(address, op)) return -ENOSYS;
             for (;;) {
                 bool moved = false;
                 long r = futex_wait_requeue_pi(c, address, value, call.a[4], deadline, &moved);
@@ -228,8 +280,10 @@ long h_futex(Call& call) {
             }
         }
         case FUTEX_CMP_REQUEUE_PI:
+            if (value != 1 || i32(call.a[3]) < 0 || address == call.a[4]) return -EINVAL;
+            if (long r = check_place(address, op)) return r;
+            if (long r = check_writable(call.a[4], op)) return r;
             if (futex_is_shared(address, op)) return -ENOSYS;
-            if (value != 1 || i32(call.a[3]) < 0) return -EINVAL;
             return futex_requeue_pi(address, call.a[4], u32(call.a[3]), u32(call.a[5]));
         case FUTEX_UNLOCK_PI:
             return futex_unlock_pi(c, address);
@@ -238,40 +292,121 @@ long h_futex(Call& call) {
     }
 }
 
+namespace {
+
+struct WaitEntry {  // struct futex_waitv
+    u64 value, address;
+    u32 flags, reserved;
+};
+
+// What FUTEX2_VALID_MASK and futex_flags_valid let through (kernel/futex/futex.h). Words with FUTEX2_NUMA or FUTEX2_MPOL (Linux 6.16) are
+// the kernel's: it does not take them for those without.
+constexpr u32 kNuma = 0x04, kMpol = 0x08;
+bool has_known_flags(u32 flags) { return (flags & ~(FUTEX_PRIVATE_FLAG | kNuma | kMpol)) == FUTEX2_SIZE_U32; }
+bool is_plain_word(u32 flags) { return (flags & ~u32(FUTEX_PRIVATE_FLAG)) == FUTEX2_SIZE_U32; }
+
+// futex_parse_waitv: 0 or -errno. *plain: no word is of another kind than futex(2) has.
+long read_entries(u64 from, u32 n, WaitEntry* entries, bool* plain) {
+    *plain = true;
+    for (u32 i = 0; i < n; i++) {
+        WaitEntry& e = entries[i];
+        if (get_guest(&e, (void*)(from + i * sizeof e))) return -EFAULT;
+        if (e.reserved || !has_known_flags(e.flags) || e.value >> 32) return -EINVAL;
+        *plain &= is_plain_word(e.flags);
+    }
+    return 0;
+}
+
+// A point of a clock in a monotonic deadline: 0 or -errno.
+long read_deadline(u64 guest, i32 clock, u64* deadline) {
+    *deadline = kNever;
+    if (!guest) return 0;
+    if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) return -EINVAL;
+    Timespec64 t;
+    if (get_guest(&t, (void*)guest)) return -EFAULT;
+    if (!valid(t)) return -EINVAL;
+    *deadline = absolute_deadline(t, clock == CLOCK_REALTIME);
+    return 0;
+}
+
+// futex_wake and its like came with Linux 6.7: callers fall back to futex(2).
+bool kernel_has_futex2() {
+    static std::atomic<u8> known{0};
+    u8 has = known.load(std::memory_order_relaxed);
+    if (!has) {
+        has = sys(__NR_futex_wake, 0, 0, 0, ~0u) == -ENOSYS ? 1 : 2;
+        known.store(has, std::memory_order_relaxed);
+    }
+    return has == 2;
+}
+
+}  // namespace
+
 long h_futex_waitv(Call& call) {
     if (!g_multi) return blocking_native(call, kRestartSys);
-    struct Entry {
-        u64 value, address;
-        u32 flags, reserved;
-    };
     u32 n = u32(call.a[1]);
-    if (call.a[2] || !n || n > FUTEX_WAITV_MAX || !call.a[0]) return -EINVAL;
-    i32 clock = i32(call.a[4]);
-    if (call.a[3] && clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) return -EINVAL;
+    if (u32(call.a[2]) || !n || n > FUTEX_WAITV_MAX || !call.a[0]) return -EINVAL;
+    u64 deadline;
+    if (long r = read_deadline(call.a[3], i32(call.a[4]), &deadline)) return r;
+    WaitEntry entries[FUTEX_WAITV_MAX];
+    bool plain;
+    if (long r = read_entries(call.a[0], n, entries, &plain)) return r;
     FutexWaitV words[FUTEX_WAITV_MAX];
     bool in_kernel = false;
-    for (u32 i = 0; i < n; i++) {
-        Entry e;
-        if (get_guest(&e, (void*)(call.a[0] + i * sizeof e))) return -EFAULT;
-        if (e.reserved || (e.flags & ~u32(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(e.flags & FUTEX_32) || e.value >> 32) return -EINVAL;
-        in_kernel |= futex_in_kernel(e.address, e.flags & FUTEX_PRIVATE_FLAG);
-        words[i] = {e.address, u32(e.value)};
+    for (u32 i = 0; i < n && plain; i++) {
+        in_kernel |= futex_in_kernel(entries[i].address, entries[i].flags & FUTEX_PRIVATE_FLAG);
+        words[i] = {entries[i].address, u32(entries[i].value)};
     }
-    u64 deadline = kNever;
-    if (call.a[3]) {
-        Timespec64 t;
-        if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
-        if (!valid(t)) return -EINVAL;
-        deadline = absolute_deadline(t, clock == CLOCK_REALTIME);
-    }
-    if (in_kernel) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
+    if (!plain || in_kernel) return wait_in_kernel(call, ring_futex_waitv(call.a[0], n), deadline, false);
+    for (u32 i = 0; i < n; i++)
+        if (long r = check_place(entries[i].address, entries[i].flags)) return r;
     long r = futex_wait_many(call.c, words, n, deadline);
     return r == -EINTR ? kRestartSys : r;
 }
 
-// futex_wake, futex_wait, futex_requeue (Linux 6.7): libcs fall back to futex(2).
-long h_futex_wake(Call& call) { return g_multi ? -ENOSYS : native(call); }
-long h_futex_wait(Call& call) { return g_multi ? -ENOSYS : blocking_native(call, kRestartSys); }
-long h_futex_requeue(Call& call) { return g_multi ? -ENOSYS : native(call); }
+long h_futex_wake(Call& call) {
+    u32 flags = u32(call.a[3]);
+    if (!g_multi || !is_plain_word(flags) || !kernel_has_futex2() || futex_in_kernel(call.a[0], flags)) return native(call);
+    if (call.a[1] >> 32 || !call.a[1]) return -EINVAL;
+    u32 count = u32(call.a[2]);
+    // Here none means none.
+    long r = count ? futex_wake(call.a[0], wakes(count), u32(call.a[1])) : 0;
+    return r ? r : check_places(call.a[0], call.a[0], flags);
+}
+
+long h_futex_wait(Call& call) {
+    if (!g_multi || !kernel_has_futex2()) return blocking_native(call, kRestartSys);
+    u64 address = call.a[0];
+    u32 flags = u32(call.a[3]);
+    bool plain = is_plain_word(flags);
+    if (!has_known_flags(flags) || call.a[1] >> 32 || call.a[2] >> 32) return -EINVAL;
+    u64 deadline;
+    if (long r = read_deadline(call.a[4], i32(call.a[5]), &deadline)) return r;
+    if (!call.a[2]) return -EINVAL;
+    if (!plain || futex_in_kernel(address, flags)) {
+        RingOp op = plain ? ring_futex_wait(address, u32(call.a[1]), u32(call.a[2]), flags) : RingOp{};
+        long r = wait_in_kernel(call, op, deadline, false);
+        return r == kRestartRestartBlock ? kRestartSys : r;
+    }
+    if (long r = check_place(address, flags)) return r;
+    for (;;) {
+        long r = futex_wait(call.c, address, u32(call.a[1]), u32(call.a[2]), deadline);
+        if (r != -EINTR) return r;
+        if (signal_pending(call.c)) return kRestartSys;
+    }
+}
+
+long h_futex_requeue(Call& call) {
+    if (!g_multi || !kernel_has_futex2()) return native(call);
+    if (u32(call.a[1]) || !call.a[0]) return -EINVAL;
+    WaitEntry entries[2];
+    bool plain;
+    if (long r = read_entries(call.a[0], 2, entries, &plain)) return r;
+    const WaitEntry &from = entries[0], &to = entries[1];
+    if (!plain || futex_in_kernel(from.address, from.flags)) return native(call);
+    if (from.flags != to.flags)
+        if (long r = native(call); is_error(r) && r != -EAGAIN) return r;
+    return requeue(from.address, from.flags, u32(call.a[2]), to.address, to.flags, u32(call.a[3]), true, u32(from.value));
+}
 
 }  // namespace ocrun
