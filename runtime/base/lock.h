@@ -33,6 +33,8 @@ public:
     }
     bool try_lock() { return !word_.load(std::memory_order_relaxed) && !word_.exchange(1, std::memory_order_acquire); }
     void unlock() { word_.store(0, std::memory_order_release); }
+    // Somebody has it now, or did a moment ago.
+    bool is_held() const { return word_.load(std::memory_order_acquire) != 0; }
     // For the child of a fork, whose other threads are gone.
     void reset() { word_.store(0, std::memory_order_relaxed); }
 

@@ -33,4 +33,6 @@
 #endif
 #ifndef __NR_futex_wake
 #define __NR_futex_wake 454
+#define __NR_futex_wait 455
+#define __NR_futex_requeue 456
 #endif

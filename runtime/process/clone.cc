@@ -262,12 +262,9 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
         if (t) kthread_free(t);
         return -EAGAIN;
     }
-    if (!(q.flags & CLONE_VFORK)) {
-        // It waits for words of this memory and wakes them in the kernel.
-        if (g_multi) world_stop();
-        futexes_to_kernel();
-        if (g_multi) world_go();
-    }
+    // It waits for words of this memory and wakes them in the kernel, as the kernel does with the one that its end clears. Other vfork
+    // children mostly leave futexes alone (futexes_meet_child).
+    if (!(q.flags & CLONE_VFORK) || (g_multi && (q.flags & CLONE_CHILD_CLEARTID))) futexes_to_kernel();
     copy_identity(c, call.c);
     guest_filters_inherit(c, call.c);
     c->direct = true;

@@ -12,15 +12,18 @@
 // them, is answered here (same_memory_tracer.cc, syscalls/proc_self.h).
 #include <asm/errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/new_kernel.h"
 #include "runtime/host/handoff.h"
 #include "runtime/memory/arena.h"
 #include "runtime/process/process.h"
 #include "runtime/signal/host_signals.h"
+#include "runtime/sync/futex.h"
 #include "runtime/syscalls/proc_self.h"
 
 namespace ocrun {
@@ -101,6 +104,13 @@ void act(Coroutine* c, const siginfo_t& info) {
         c->restart = 0;
     }
     if (!signal_push_frame(c, info, action)) die_by_signal(SIGSEGV);
+}
+
+void meet_futexes(const Call& call) {
+    u32 command = u32(call.a[1]) & FUTEX_CMD_MASK;
+    bool futex = call.nr == __NR_futex;
+    if (futex && command >= FUTEX_LOCK_PI && command != FUTEX_WAIT_BITSET && command != FUTEX_WAKE_BITSET) return;
+    futexes_meet_child(call.a[0], futex ? command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET : call.nr == __NR_futex_wake);
 }
 
 long set_action(const Call& call) {
@@ -251,6 +261,13 @@ long direct_call(Call& call) {
             long r;
             return arena_call(call.nr, call.a, &r) ? r : native(call);
         }
+        case __NR_futex:
+        case __NR_futex_waitv:
+        case __NR_futex_wake:
+        case __NR_futex_wait:
+        case __NR_futex_requeue:
+            if (g_multi) meet_futexes(call);
+            return native_direct(call);
         case __NR_rt_sigsuspend:
             return suspend(call);
         default:

@@ -34,6 +34,7 @@ constexpr u64 kTicksMissed = 4;
 std::atomic<KThread*> g_monitor{nullptr};
 Lock g_start_once;
 std::atomic<u32> g_word{0};  // futex: 1 ends the present pause
+std::atomic<void (*)()> g_errand{nullptr};
 
 // CPU time of a kernel thread: a clock id as of pthread_getcpuclockid(3).
 u64 thread_cpu_ns(u32 tid) {
@@ -180,6 +181,7 @@ void monitor_main(void* argument) {
         t->latched.store(0, std::memory_order_seq_cst);
         everywhere_catch_up(&t->everywhere_seen);
         if (world_stopping()) continue;
+        if (auto errand = g_errand.exchange(nullptr, std::memory_order_seq_cst)) errand();
         u64 now = now_ns();
         bool all_idle, again = found == Finding::suspect;
         found = look(tasks, now, now - last, &all_idle);
@@ -216,6 +218,14 @@ void monitor_wake_now() {
     sys(__NR_futex, &g_word, FUTEX_WAKE_PRIVATE, 1);
 }
 
+bool monitor_run(void (*errand)()) {
+    if (!g_monitor.load(std::memory_order_acquire)) return false;
+    g_errand.store(errand, std::memory_order_seq_cst);
+    g_word.store(1, std::memory_order_seq_cst);
+    sys(__NR_futex, &g_word, FUTEX_WAKE_PRIVATE, 1);
+    return true;
+}
+
 void monitor_start() {
     if (g_monitor.load(std::memory_order_acquire) || !g_start_once.try_lock()) return;
     if (!g_monitor.load(std::memory_order_acquire))
@@ -230,6 +240,7 @@ void monitor_after_fork() {
     g_start_once.reset();
     g_monitor_asleep.store(0, std::memory_order_relaxed);
     g_word.store(0, std::memory_order_relaxed);
+    g_errand.store(nullptr, std::memory_order_relaxed);
 }
 
 u32 monitor_threads() { return g_monitor.load(std::memory_order_acquire) ? 1 : 0; }

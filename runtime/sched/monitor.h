@@ -31,6 +31,8 @@ inline void monitor_wake() {
 // The process has its second coroutine. Harmless when it runs already or cannot be started.
 void monitor_start();
 void monitor_after_fork();
+// Has it call `errand` soon, without a lock of the caller's, who may be a vfork child; false when it is not there. One errand at a time.
+bool monitor_run(void (*errand)());
 // For `everywhere`: how many threads it adds (0 or 1), and a kick.
 u32 monitor_threads();
 void monitor_kick();

@@ -3,10 +3,12 @@
 
 #include <asm/errno.h>
 #include <linux/futex.h>
+#include <time.h>
 
 #include "runtime/base/mappings.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/sched/monitor.h"
 #include "runtime/sched/workers.h"
 
 namespace ocrun {
@@ -39,6 +41,7 @@ constexpr u32 kGroupBits = 7;
 std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
 std::atomic<bool> g_shared_seen{false};
 std::atomic<bool> g_in_kernel{false};  // futexes_to_kernel
+std::atomic<u32> g_moved{0};           // all that waited then were woken
 
 Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
 
@@ -79,12 +82,13 @@ void unqueue(Waiter* w) {
     __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
 }
 
-// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT. Whoever changes the word and wakes does so after.
-long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected) {
+// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the word and wakes does so after.
+long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
     LockedBucket held(b);
     u32 value;
     if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
     if (value != expected) return -EAGAIN;
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0) && movable) return kFutexInKernel;
     queue(b, w);
     return 0;
 }
@@ -138,16 +142,19 @@ void futex_after_fork() {
     for (u32 g = 0; g < (1u << kBucketBits) / kGroup; g++) {
         if (!g_group_used[g].load(std::memory_order_relaxed)) continue;
         g_group_used[g].store(false, std::memory_order_relaxed);
-        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
+        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++) {
             if (g_buckets[i].head) g_buckets[i].head = g_buckets[i].tail = nullptr;
+            if (g_buckets[i].lock.is_held()) g_buckets[i].lock.reset();  // the monitor's (futexes_to_kernel)
+        }
     }
     g_in_kernel.store(false, std::memory_order_relaxed);
+    g_moved.store(0, std::memory_order_relaxed);
 }
 
 void futexes_to_kernel() {
-    if (g_in_kernel.exchange(true, std::memory_order_relaxed)) return;
+    if (g_in_kernel.exchange(true, std::memory_order_seq_cst)) return;
+    // Whoever queues does so under the lock of a bucket, behind a look at g_in_kernel there.
     for (Bucket& b : g_buckets) {
-        if (!g_group_used[u64(&b - g_buckets) >> kGroupBits].load(std::memory_order_relaxed)) continue;
         Locked held(b.lock);
         for (Waiter *w = b.head, *next; w; w = next) {
             next = w->next;
@@ -159,6 +166,21 @@ void futexes_to_kernel() {
             wake(c, token, WakeReason::woken);
         }
     }
+    g_moved.store(1, std::memory_order_seq_cst);
+    sys(__NR_futex, &g_moved, FUTEX_WAKE_PRIVATE, 0x7fffffff);
+}
+
+void futexes_meet_child(u64 address, bool only_wakes) {
+    if (only_wakes && !g_in_kernel.load(std::memory_order_relaxed)) {
+        // Who locks the bucket after this has seen it unlocked sees what the child wrote to the word.
+        Bucket* b = bucket_of(address);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        while (b->lock.is_held()) __builtin_ia32_pause();
+        if (!__atomic_load_n(&b->head, __ATOMIC_ACQUIRE)) return;
+    }
+    const timespec patience{0, 1000000};
+    while (!g_moved.load(std::memory_order_seq_cst) && monitor_run(futexes_to_kernel))
+        sys(__NR_futex, &g_moved, FUTEX_WAIT_PRIVATE, 0, &patience);
 }
 
 void futex_note_shared() { g_shared_seen.store(true, std::memory_order_relaxed); }
@@ -184,7 +206,7 @@ static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 dea
     w.bitset = bitset;
     w.c = c;
     w.token = wait_begin(c, interruptible);
-    long early = queue_if_unchanged(bucket_of(address), &w, expected);
+    long early = queue_if_unchanged(bucket_of(address), &w, expected, interruptible);
     if (early) {
         wake(c, w.token, WakeReason::woken);
         wait_park(c, kNever, what, address);
@@ -229,6 +251,7 @@ long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compar
         if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
         if (value != expected) return -EAGAIN;
     }
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0)) return kFutexInKernel;
     u32 woken = wake_some(a, from, wake_count, ~0u), moved = 0;
     for (Waiter *w = a->head, *next; w && moved < move_count; w = next) {
         next = w->next;
@@ -317,7 +340,7 @@ long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_
             early = -EINVAL;
             break;
         }
-        early = queue_if_unchanged(bucket_of(x.address), &x, words[queued].expected);
+        early = queue_if_unchanged(bucket_of(x.address), &x, words[queued].expected, true);
     }
     if (early) wake(c, token, WakeReason::woken);
     WakeReason why = wait_park(c, deadline_ns, "futex", words[0].address);
@@ -430,7 +453,7 @@ long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, 
     w.pi_target = target;
     w.c = c;
     w.token = wait_begin(c, true);
-    long early = queue_if_unchanged(bucket_of(address), &w, expected);
+    long early = queue_if_unchanged(bucket_of(address), &w, expected, false);
     if (early) wake(c, w.token, WakeReason::woken);
     WakeReason why = wait_park(c, deadline_ns, "futex", address);
     if (early) return early;

@@ -4,7 +4,8 @@
 // and a wake costs no system call. A word in a shared mapping belongs to the kernel's table, whoever waits (two tables
 // would lose wakes). The PRIVATE flag decides at once; without it the mapping is asked for, and only in processes that
 // ever mapped shared memory (futex_note_shared). From the first child on that shares the memory itself and runs beside its parent
-// (CLONE_VM without CLONE_VFORK), all words but those of PI locks are the kernel's (futexes_to_kernel). Follows futex(2), kernel/futex/.
+// (CLONE_VM without CLONE_VFORK), all words but those of PI locks are the kernel's (futexes_to_kernel); so they are from the first call on
+// by which a vfork child meets another thread of its parent. Follows futex(2), kernel/futex/.
 #pragma once
 #include "runtime/sched/scheduler.h"
 
@@ -14,13 +15,19 @@ void futex_after_fork();
 // The process mapped shared memory: flags alone no longer say that a word is private.
 void futex_note_shared();
 
-// Who waits is woken, as if by chance, and waits again in the kernel. The world stands still.
+// Who waits is woken, as if by chance, and waits again in the kernel. By any thread of ours.
 void futexes_to_kernel();
+// By a vfork child about to make such a call. It can be killed at any moment, so it takes no locks: the monitor does it, and the child
+// waits for that. Not where it only wakes and nobody waits here.
+void futexes_meet_child(u64 address, bool only_wakes);
 
 // True when the word at `address` may be another process's too.
 bool futex_is_shared(u64 address, u32 op);
 // True when waits for it and wakes go to the kernel's table.
 bool futex_in_kernel(u64 address, u32 op);
+
+// Of waits and requeues: meanwhile all words became the kernel's, ask it.
+inline constexpr long kFutexInKernel = -598;
 
 // Waits while *address == expected. 0 when woken, -EAGAIN, -ETIMEDOUT, -EINTR (a signal is pending), -EFAULT, -EINVAL.
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns);

@@ -139,9 +139,10 @@ long lock_pi_alone(Call& call) {
 static u32 wakes(u32 asked) { return i32(asked) < 1 ? 1 : asked; }
 
 // FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, futex_requeue(2) of words that are not the kernel's.
-static long requeue(u64 from, u32 from_op, u32 wake_count, u64 to, u32 to_op, u32 move_count, bool compare, u32 expected) {
+static long requeue(const Call& call, u64 from, u32 from_op, u32 wake_count, u64 to, u32 to_op, u32 move_count, bool compare, u32 expected) {
     if (i32(wake_count) < 0 || i32(move_count) < 0) return -EINVAL;
     long r = futex_requeue(from, wake_count, to, move_count, compare, expected);
+    if (r == kFutexInKernel) return native(call);
     if (r > 0 || (is_private(from_op & to_op) && !((from | to) >> kAddressBits))) return r;
     if (long bad = check_place(from, from_op)) return bad;
     if (long bad = check_place(to, to_op)) return bad;
@@ -209,6 +210,7 @@ long h_futex(Call& call) {
                 if (long r = check_place(address, op)) return r;
             for (;;) {
                 long r = futex_wait(c, address, value, bitset, deadline);
+                if (r == kFutexInKernel) return h_futex(call);
                 if (r != -EINTR) return r;
                 if (!signal_pending(c)) continue;
                 if (deadline == kNever) return kRestartSys;
@@ -225,7 +227,7 @@ long h_futex(Call& call) {
         case FUTEX_REQUEUE:
         case FUTEX_CMP_REQUEUE:
             if (futex_in_kernel(address, op)) return native(call);
-            return requeue(address, op, value, call.a[4], op, u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
+            return requeue(call, address, op, value, call.a[4], op, u32(call.a[3]), command == FUTEX_CMP_REQUEUE, u32(call.a[5]));
         case FUTEX_WAKE_OP:
             if (futex_in_kernel(address, op)) return native(call);
             if (long r = check_places(address, call.a[4], op)) return r;
@@ -361,6 +363,7 @@ long h_futex_waitv(Call& call) {
     for (u32 i = 0; i < n; i++)
         if (long r = check_place(entries[i].address, entries[i].flags)) return r;
     long r = futex_wait_many(call.c, words, n, deadline);
+    if (r == kFutexInKernel) return h_futex_waitv(call);
     return r == -EINTR ? kRestartSys : r;
 }
 
@@ -391,6 +394,7 @@ long h_futex_wait(Call& call) {
     if (long r = check_place(address, flags)) return r;
     for (;;) {
         long r = futex_wait(call.c, address, u32(call.a[1]), u32(call.a[2]), deadline);
+        if (r == kFutexInKernel) return h_futex_wait(call);
         if (r != -EINTR) return r;
         if (signal_pending(call.c)) return kRestartSys;
     }
@@ -406,7 +410,7 @@ long h_futex_requeue(Call& call) {
     if (!plain || futex_in_kernel(from.address, from.flags)) return native(call);
     if (from.flags != to.flags)
         if (long r = native(call); is_error(r) && r != -EAGAIN) return r;
-    return requeue(from.address, from.flags, u32(call.a[2]), to.address, to.flags, u32(call.a[3]), true, u32(from.value));
+    return requeue(call, from.address, from.flags, u32(call.a[2]), to.address, to.flags, u32(call.a[3]), true, u32(from.value));
 }
 
 }  // namespace ocrun
