@@ -155,7 +155,14 @@ void idle_loop() {
             if (!c) c = steal();
         }
         if (!c) {
+            // Nobody may take what is pending (KThread::storm_held): then others' timers do not wait for it for long.
+            bool holds = t->storm_held;
+            if (u64 until = holds ? now_ns() + kStormHeldNs : kNever; until < next) next = until;
             idle_sleep(t, next);
+            if (holds) {
+                t->storm_release.store(true, std::memory_order_relaxed);
+                attend_now();
+            }
             continue;
         }
         if (!c->affinity_set) affinity_relax();

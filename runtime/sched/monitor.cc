@@ -112,6 +112,11 @@ Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
         if (switched) t->out_of_kernel_ns = now;
         t->seen_cpu_ns = cpu;
         t->seen_schedules = schedules;
+        if (__atomic_load_n(&t->storm_held, __ATOMIC_RELAXED) && now - t->storm_released_ns > kStormHeldNs) {
+            t->storm_released_ns = now;
+            t->storm_release.store(true, std::memory_order_relaxed);
+            worker_kick(t);
+        }
         if (t->retaken.load(std::memory_order_seq_cst)) {
             retaken = true;
             // Back, and computing without a place: it has to look.

@@ -15,6 +15,8 @@ namespace ocrun {
 // monitor: sched/monitor.h. Helpers are threads that never run guest code.
 enum class ThreadKind : u8 { worker, offload, direct, monitor };
 
+inline constexpr u64 kStormHeldNs = 1000000;
+
 struct OffloadJob;  // io/offload.h
 
 struct KThread : TrapThread {
@@ -26,6 +28,13 @@ struct KThread : TrapThread {
     // Signals of timers that were taken and not yet delivered, blocked in the kernel until they are. It rearms a timer when its
     // signal is taken; a short one would leave no time for anything but taking signals.
     u64 held;
+    // Of those the ones that other threads' timers send too, held for a short time at most, and only while they come in a storm
+    // (timer_storm). storm_release: at the next drain they are not held any more.
+    u64 storm_held;
+    std::atomic<bool> storm_release;
+    u32 storm_count;
+    u64 storm_calls;
+    u64 storm_released_ns;  // the monitor's
     u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
     std::atomic<u64> blocked;  // the kernel gives it none of these; at times it blocks more, never less (signal_mirror_settle)
 

@@ -125,6 +125,7 @@ void host_release_held(u64 set) {
     KThread* t = this_thread();
     if (!(t->held & set)) return;
     t->held &= ~set;
+    t->storm_held &= ~set;
     host_set_mask(t->host_mask);
 }
 
@@ -194,7 +195,7 @@ void signal_set_temporary_mask(Coroutine* c, u64 mask) {
 
 void signals_enter_multi(Coroutine* c) {
     g_multi = true;
-    this_thread()->held = 0;
+    this_thread()->held = this_thread()->storm_held = 0;
     timer_signals_reset();
     signal_want(c->mask);
     g_mirror_mask.store(g_mirrored & c->mask, std::memory_order_seq_cst);
@@ -234,7 +235,7 @@ void signals_after_fork(Coroutine* c) {
     t->latched.store(0, std::memory_order_relaxed);
     t->need_resched.store(false, std::memory_order_relaxed);
     t->async_blocked = false;
-    t->held = 0;
+    t->held = t->storm_held = 0;
     pending_clear(&g_shared_pending);
     g_shared_pending_bits.store(0, std::memory_order_relaxed);
     pending_clear(&c->pending);

@@ -246,10 +246,13 @@ void signal_drain() {
             signal_post_process(info);
     }
     // What nobody has pending any more was dropped.
-    if (t->held && g_multi)
-        host_release_held(t->held & ~g_timer_pending.load(std::memory_order_seq_cst));
-    else if (t->held && t->current)
+    if (t->held && g_multi) {
+        // The one who has it pending may block it for long: then others wait for theirs.
+        u64 late = t->storm_release.load(std::memory_order_relaxed) && t->storm_release.exchange(false, std::memory_order_relaxed) ? t->storm_held : 0;
+        host_release_held((t->held & ~g_timer_pending.load(std::memory_order_seq_cst)) | late);
+    } else if (t->held && t->current) {
         host_release_held(t->held & ~signal_pending_set(this_coroutine()));
+    }
     if (g_multi && !t->async_blocked && t->host_mask != signal_mirror_mask()) host_set_mask(signal_mirror_mask());
     if (t->async_blocked) {
         t->async_blocked = false;

@@ -41,9 +41,26 @@ bool kernel_fault(int sig, const siginfo_t* info) {
     return info->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP);
 }
 
+// Signals of timers come so fast that taking them leaves the guest no time: it makes no call between so many of them, not even the
+// return from a handler.
+bool timer_storm(KThread* t) {
+    constexpr u32 kStorm = 8;
+    if (t->storm_calls != t->calls) {
+        t->storm_calls = t->calls;
+        t->storm_count = 0;
+    }
+    return ++t->storm_count > kStorm;
+}
+
 void latch(KThread* t, const siginfo_t& info, ucontext_t* uc) {
-    if (signal_from_timer(info) && t->kind == ThreadKind::worker && timer_signal_held_back(info)) {
-        t->held |= signal_bit(info.si_signo) & ~kHostNeverBlocked;
+    if (signal_from_timer(info) && t->kind == ThreadKind::worker) {
+        u64 bit = signal_bit(info.si_signo) & ~kHostNeverBlocked;
+        if (timer_signal_held_back(info)) {
+            t->held |= bit;
+        } else if (timer_storm(t)) {
+            t->held |= bit;
+            t->storm_held |= bit;
+        }
         *(u64*)&uc->uc_sigmask |= t->held;
     }
     u32 in = t->latch_in.load(std::memory_order_relaxed);
