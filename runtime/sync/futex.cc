@@ -83,7 +83,7 @@ void unqueue(Waiter* w) {
 }
 
 // Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the word and wakes does so after.
-long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
+[[gnu::always_inline]] inline long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
     LockedBucket held(b);
     u32 value;
     if (long r = guest_load_u32((const u32*)w->address, &value)) return r;

@@ -56,9 +56,17 @@ long check_writable(u64 address, u32 op) {
     return is_private(op) ? 0 : guest_cas_u32((u32*)address, 0, 0, &seen);
 }
 
-// Nobody was woken: the kernel would have looked at the place first.
-long woke_nobody(u64 address, u32 op) {
-    return is_private(op) && !(address >> kAddressBits) ? 0 : check_places(address, address, op);
+// Fewer were woken than asked for. Meanwhile all words may have become the kernel's, with waiters that have not seen what was written
+// before this call; and of a place where nobody waits the kernel would have said what is wrong with it.
+[[gnu::cold]] long woke_fewer(Call& call, u32 op, u32 asked, long woken) {
+    u64 address = call.a[0];
+    if (woken >= 0 && futex_in_kernel(address, op)) {
+        call.a[2] = asked - u32(woken);
+        long more = native(call);
+        return is_error(more) ? woken : woken + more;
+    }
+    if (woken || (is_private(op) && !(address >> kAddressBits))) return woken;
+    return check_places(address, address, op);
 }
 
 // A wait in the kernel's own table (futex_in_kernel): by the ring, else by a helper. `relative`: the helper's call
@@ -149,7 +157,7 @@ static long requeue(const Call& call, u64 from, u32 from_op, u32 wake_count, u64
     return r;
 }
 
-long h_futex(Call& call) {
+static long any_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
     u32 command = op & FUTEX_CMD_MASK;
@@ -210,7 +218,7 @@ long h_futex(Call& call) {
                 if (long r = check_place(address, op)) return r;
             for (;;) {
                 long r = futex_wait(c, address, value, bitset, deadline);
-                if (r == kFutexInKernel) return h_futex(call);
+                if (r == kFutexInKernel) return any_futex(call);
                 if (r != -EINTR) return r;
                 if (!signal_pending(c)) continue;
                 if (deadline == kNever) return kRestartSys;
@@ -221,8 +229,9 @@ long h_futex(Call& call) {
         case FUTEX_WAKE:
         case FUTEX_WAKE_BITSET: {
             if (futex_in_kernel(address, op)) return native(call);
-            long r = futex_wake(address, wakes(value), command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
-            return r ? r : woke_nobody(address, op);
+            u32 asked = wakes(value);
+            long r = futex_wake(address, asked, command == FUTEX_WAKE ? ~0u : u32(call.a[5]));
+            return __builtin_expect(r == asked, 1) ? r : woke_fewer(call, op, asked, r);
         }
         case FUTEX_REQUEUE:
         case FUTEX_CMP_REQUEUE:
@@ -292,6 +301,24 @@ long h_futex(Call& call) {
         default:
             return command <= FUTEX_LOCK_PI2 ? -ENOSYS : native(call);
     }
+}
+
+// What locks and conditions do all day goes straight to the table; any_futex does the same and all else.
+long h_futex(Call& call) {
+    u32 op = u32(call.a[1]);
+    if (!g_multi || !is_private(op) || futex_in_kernel(call.a[0], op)) return any_futex(call);
+    u32 command = op & u32(FUTEX_CMD_MASK), value = u32(call.a[2]);
+    if (op == FUTEX_WAKE_PRIVATE) {
+        u32 asked = wakes(value);
+        long r = futex_wake(call.a[0], asked, ~0u);
+        return __builtin_expect(r == asked, 1) ? r : woke_fewer(call, op, asked, r);
+    }
+    bool any_bit = command == FUTEX_WAIT || (command == FUTEX_WAIT_BITSET && u32(call.a[5]) == ~0u);
+    if (!any_bit || call.a[3] || (op & FUTEX_CLOCK_REALTIME && command == FUTEX_WAIT)) return any_futex(call);
+    long r = futex_wait(call.c, call.a[0], value, ~0u, kNever);
+    if (r == 0 || r == -EAGAIN) return r;
+    if (r == -EINTR && signal_pending(call.c)) return kRestartSys;
+    return r == -EINTR || r == kFutexInKernel ? any_futex(call) : r;
 }
 
 namespace {
@@ -371,10 +398,11 @@ long h_futex_wake(Call& call) {
     u32 flags = u32(call.a[3]);
     if (!g_multi || !is_plain_word(flags) || !kernel_has_futex2() || futex_in_kernel(call.a[0], flags)) return native(call);
     if (call.a[1] >> 32 || !call.a[1]) return -EINVAL;
-    u32 count = u32(call.a[2]);
-    // Here none means none.
-    long r = count ? futex_wake(call.a[0], wakes(count), u32(call.a[1])) : 0;
-    return r ? r : check_places(call.a[0], call.a[0], flags);
+    u32 asked = u32(call.a[2]);
+    if (!asked) return check_places(call.a[0], call.a[0], flags);  // here none means none
+    asked = wakes(asked);
+    long r = futex_wake(call.a[0], asked, u32(call.a[1]));
+    return r == asked ? r : woke_fewer(call, flags, asked, r);
 }
 
 long h_futex_wait(Call& call) {
