@@ -66,12 +66,16 @@ void coroutine_pool_init(u64 runtime_stack_bytes) {
 
 Coroutine* coroutine_alloc() {
     Coroutine* c;
+    u64 sequence = 0;
     {
         Locked held(g_pool_lock);
         c = g_free;
         if (c) {
             g_free = c->free_next;
+            sequence = c->wait_sequence;
         } else {
+            // Zeros, and not to be read before they are written: the page of zeros mapped in between costs a second fault, and the
+            // other workers a flush of their TLBs.
             if (g_pool.fresh == kSlotsPerChunk) {
                 if (!grow()) return nullptr;
                 g_pool.fresh = 0;
@@ -82,7 +86,6 @@ Coroutine* coroutine_alloc() {
         }
     }
     // The wait sequence survives reuse, so a wake meant for the previous tenant cannot hit this one.
-    u64 sequence = c->wait_sequence;
     memset((void*)c, 0, sizeof *c);
     c->wait_sequence = sequence + 1;
     c->wait_word.store(c->wait_sequence << 8 | u8(WakeReason::woken), std::memory_order_relaxed);
