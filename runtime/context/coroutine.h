@@ -94,6 +94,9 @@ struct Coroutine : GuestContext {
     u64 switches;
     u64 cpu_tsc;  // time-stamp ticks switched in, up to the last switch
     std::atomic<Coroutine*> owed;
+    // The futex it waited for last, for which value, and `calls` at its last call on it (sync/futex.cc, look_for_a_fight).
+    u64 futex_at;
+    u32 futex_expected, futex_calls;
 
     // signals; guarded by the signal lock except mask, which only the coroutine itself changes
     u64 mask, saved_mask;

@@ -47,12 +47,26 @@ void switch_to(Coroutine* from, After action, Coroutine* to) { switch_now(from, 
 
 namespace {
 
+// The coroutine that leaves fought for a lock with one of another worker, and `next` would go on with that: each attempt costs
+// both sides a call and the lock's way between the CPUs, and sections get few. So the other side has the lock for itself for a while.
+// Natively this comes of itself: waking a thread on another CPU takes longer.
+[[gnu::cold]] void leave_the_lock(KThread* t, Coroutine* next) {
+    constexpr u64 kTicks = 12500;  // some 5 us
+    u64 lock = t->fought_for;
+    t->fought_for = 0;
+    if (!next || next->waits_detail != lock) return;
+    u64 begin = __builtin_ia32_rdtsc();
+    while (__builtin_ia32_rdtsc() - begin < kTicks && !t->latched.load(std::memory_order_relaxed))
+        for (int i = 0; i < 8; i++) __builtin_ia32_pause();
+}
+
 void leave(Coroutine* c, After action) {
     pay_owed(c);
     KThread* t = this_thread();
     if (++t->schedule_count % kHousekeepingSwitches == 0 && __builtin_ia32_rdtsc() - t->housekept_tsc > kHousekeepingTicks) housekeeping();
     // Without a place it runs nobody else; the idle loop parks it.
     Coroutine* next = t->retaken.load(std::memory_order_relaxed) ? nullptr : next_ready();
+    if (__builtin_expect(t->fought_for != 0, 0)) leave_the_lock(t, next);
     if (next == c) {
         // A parking coroutine is never in a queue before its stack is left; only a yield can find itself.
         c->sched_state.store(0, std::memory_order_relaxed);

@@ -62,6 +62,7 @@ struct KThread : TrapThread {
     bool tick_made;
     std::atomic<u64> tick_ns;       // period of the running tick, 0: none (sched/tick.h)
     u32 ticks;                      // how many came; written in the handler
+    u64 fought_for;  // the lock for which the coroutine that leaves fought with another worker's (sched/scheduler.cc), 0: none
     // What a thief saw: schedule_count, and since when it is that.
     alignas(64) u64 thief_tsc;
     u32 thief_schedules;

@@ -195,6 +195,16 @@ bool futex_in_kernel(u64 address, u32 op) {
     return g_in_kernel.load(std::memory_order_relaxed) || futex_is_shared(address, op);
 }
 
+// A lock that it waits for again without having made another call than that which woke the next one is fought for. Its word says
+// "taken, and somebody waits", the same each time; of semaphores the word is 0, of conditions another one.
+static void look_for_a_fight(Coroutine* c, u64 address, u32 expected) {
+    if (expected && c->futex_at == address && c->futex_expected == expected && c->futex_calls + 1 == c->calls)
+        this_thread()->fought_for = address;
+    c->futex_at = address;
+    c->futex_expected = expected;
+    c->futex_calls = c->calls;
+}
+
 static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, bool interruptible, const char* what) {
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
@@ -212,6 +222,7 @@ static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 dea
         wait_park(c, kNever, what, address);
         return early;
     }
+    if (!only_worker()) look_for_a_fight(c, address, expected);
     WakeReason why = wait_park(c, deadline_ns, what, address);
     unqueue_own(&w);
     if (why == WakeReason::timeout) return -ETIMEDOUT;

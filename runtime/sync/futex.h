@@ -29,6 +29,10 @@ bool futex_in_kernel(u64 address, u32 op);
 // Of waits and requeues: meanwhile all words became the kernel's, ask it.
 inline constexpr long kFutexInKernel = -598;
 
+// With several workers, of each wake of a coroutine's: it may be the end of a section for which it waited.
+inline void futex_note_wake(Coroutine* c, u64 address) {
+    if (c->futex_at == address) c->futex_calls = c->calls;
+}
 // Waits while *address == expected. 0 when woken, -EAGAIN, -ETIMEDOUT, -EINTR (a signal is pending), -EFAULT, -EINVAL.
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns);
 // A lock of the runtime's own that is held over parks; the word is 0 when free. Waiting for it parks the coroutine and no signal ends

@@ -6,6 +6,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/new_kernel.h"
 #include "runtime/io/ring.h"
+#include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
 #include "seccomp/syscall_table.h"
@@ -310,6 +311,7 @@ long h_futex(Call& call) {
     u32 command = op & u32(FUTEX_CMD_MASK), value = u32(call.a[2]);
     if (op == FUTEX_WAKE_PRIVATE) {
         u32 asked = wakes(value);
+        if (!only_worker()) futex_note_wake(call.c, call.a[0]);
         long r = futex_wake(call.a[0], asked, ~0u);
         return __builtin_expect(r == asked, 1) ? r : woke_fewer(call, op, asked, r);
     }
