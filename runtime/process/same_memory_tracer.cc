@@ -10,8 +10,7 @@
 // signal by tgkill(2) to one of our threads. A coroutine whose tracer is dead goes on by itself. While the process has one thread the
 // kernel does all of it, but for the registers of a thread that it stopped inside the runtime.
 //
-// Not handled: a tracer that is killed while a worker runs its errand, some microseconds, leaves the errand's owner word set, and the
-// next tracer of this process waits for ever.
+// A tracer may be killed at any moment, also while a worker runs its errand: its memory stays, and the next tracer's errand follows.
 #include <asm/errno.h>
 #include <elf.h>
 #include <linux/futex.h>

@@ -1,5 +1,6 @@
 // world.cc - what all workers do together: stand still for a fork, make the same call, and a call for one of them (see workers.h)
 #include <linux/futex.h>
+#include <poll.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
@@ -32,7 +33,7 @@ struct OutsideErrand {
     std::atomic<u32> done;
 };
 std::atomic<OutsideErrand*> g_outside_errand{nullptr};
-std::atomic<bool> g_outside_owned{false};
+std::atomic<u32> g_outside_owner{0};  // its process id: a child that may be killed at any moment
 
 // call_on_worker: one at a time.
 struct Errand {
@@ -165,8 +166,33 @@ long call_on_worker(KThread* t, u32 nr, const u64 a[6]) {
     return e.result;
 }
 
+namespace {
+
+// Also one whose end its parent has not been told yet (pidfd_open(2)).
+bool has_ended(u32 pid) {
+    long fd = sys(__NR_pidfd_open, pid, 0);
+    if (is_error(fd)) return fd == -ESRCH;
+    pollfd p{int(fd), POLLIN, 0};
+    bool ended = sys(__NR_poll, &p, 1, 0) == 1;
+    sys(__NR_close, fd);
+    return ended;
+}
+
+void own_outside_errand() {
+    constexpr u32 kLookEvery = 1000;
+    u32 self = this_thread()->tid;
+    for (u32 tries = 1;; tries++) {
+        u32 owner = 0;
+        if (g_outside_owner.compare_exchange_strong(owner, self, std::memory_order_acquire)) return;
+        if (tries % kLookEvery == 0 && has_ended(owner) && g_outside_owner.compare_exchange_strong(owner, self, std::memory_order_acquire)) return;
+        sys(__NR_sched_yield);
+    }
+}
+
+}  // namespace
+
 void worker_errand(void (*errand)(void*), void* argument) {
-    while (g_outside_owned.exchange(true, std::memory_order_acquire)) sys(__NR_sched_yield);
+    own_outside_errand();
     OutsideErrand e{errand, argument, {0}};
     g_outside_errand.store(&e, std::memory_order_seq_cst);
     while (!e.done.load(std::memory_order_acquire)) {
@@ -176,7 +202,7 @@ void worker_errand(void (*errand)(void*), void* argument) {
         timespec patience{0, long(kRetryKickNs)};
         sys(__NR_futex, &e.done, FUTEX_WAIT_PRIVATE, 0, &patience);
     }
-    g_outside_owned.store(false, std::memory_order_release);
+    g_outside_owner.store(0, std::memory_order_release);
 }
 
 u32 everywhere_generation() { return g_everywhere.generation.load(std::memory_order_acquire); }
@@ -219,7 +245,7 @@ void world_after_fork() {
     g_world_owned.store(false, std::memory_order_relaxed);
     g_everywhere_owned.store(false, std::memory_order_relaxed);
     g_outside_errand.store(nullptr, std::memory_order_relaxed);
-    g_outside_owned.store(false, std::memory_order_relaxed);
+    g_outside_owner.store(0, std::memory_order_relaxed);
     g_errand_for.store(nullptr, std::memory_order_relaxed);
     g_errand_owned.store(false, std::memory_order_relaxed);
 }
