@@ -79,9 +79,9 @@ struct oc_board {
     const void *multi;                   /* u8: more than one coroutine exists */
     const void *preempt;                 /* u64: the longest time slice in ns, 0: no preemption */
     const void *monitor;                 /* u32: kernel thread that hands over queues, 0: none */
-    /* Coroutines: *pool_chunks is an array of *pool_chunk_count pointers to chunks of slots_per_chunk slots of *pool_slot_bytes
-     * bytes; the coroutine lies *pool_offset bytes into its slot. Of the newest chunk only *pool_fresh slots were ever used. */
-    const void *pool_chunks, *pool_chunk_count, *pool_fresh, *pool_slot_bytes, *pool_offset;
+    /* Coroutines: *pool_chunks is an array of *pool_chunk_count pointers to chunks of slots_per_chunk slots, each a coroutine,
+     * *pool_slot_bytes apart. Of the newest chunk only *pool_fresh slots were ever used. */
+    const void *pool_chunks, *pool_chunk_count, *pool_fresh, *pool_slot_bytes;
     oc_u64 slots_per_chunk;
     const void *workers;                 /* array of pointers to workers */
     const void *worker_count;            /* u32 */

@@ -283,12 +283,11 @@ bool Process::snapshot(std::vector<Coroutine>* coroutines, std::vector<Worker>* 
     coroutines->clear();
     workers->clear();
     const oc_board& b = board_;
-    uint64_t chunks = 0, count = 0, fresh = 0, slot_bytes = 0, offset = 0;
+    uint64_t chunks = 0, count = 0, fresh = 0, slot_bytes = 0;
     if (!read((uint64_t)b.pool_chunks, &chunks, 8) || !read((uint64_t)b.pool_chunk_count, &count, 8) ||
-        !read((uint64_t)b.pool_fresh, &fresh, 8) || !read((uint64_t)b.pool_slot_bytes, &slot_bytes, 8) ||
-        !read((uint64_t)b.pool_offset, &offset, 8))
+        !read((uint64_t)b.pool_fresh, &fresh, 8) || !read((uint64_t)b.pool_slot_bytes, &slot_bytes, 8))
         return false;
-    if (count > kMostChunks || slot_bytes > kMostSlotBytes || offset > slot_bytes) return false;
+    if (count > kMostChunks || slot_bytes > kMostSlotBytes) return false;
     std::vector<uint64_t> chunk(count);
     if (count && !read(chunks, chunk.data(), count * 8)) return false;
 
@@ -315,7 +314,7 @@ bool Process::snapshot(std::vector<Coroutine>* coroutines, std::vector<Worker>* 
     std::vector<uint64_t> addresses;
     for (size_t i = 0; i < count; i++)
         for (uint64_t k = 0; k < (i + 1 == count ? std::min<uint64_t>(fresh, b.slots_per_chunk) : b.slots_per_chunk); k++)
-            addresses.push_back(chunk[i] + k * slot_bytes + offset);
+            addresses.push_back(chunk[i] + k * slot_bytes);
     std::vector<uint8_t> batch(kBatch * b.coroutine.bytes);
     for (size_t at = 0; at < addresses.size(); at += kBatch) {
         size_t here = std::min(kBatch, addresses.size() - at);

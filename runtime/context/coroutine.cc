@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <new>
+#include <utility>
 
 #include "runtime/base/memory.h"
 #include "runtime/base/new_kernel.h"
@@ -21,19 +22,40 @@ CoroutinePool g_pool = {.fresh = kSlotsPerChunk};
 namespace {
 
 constexpr size_t kMaxChunks = 1u << 16;  // 4 Mi coroutines
+// From so many chunks on coroutines lie in large pages: fewer faults at their creation, and with many of them in turn each switch would
+// walk the page tables for theirs. In smaller processes it would be a large part of their memory.
+constexpr size_t kSmallChunks = 16;
+constexpr size_t kSlabBytes = 16u << 20, kLargePageBytes = 2u << 20;
 
 Lock g_pool_lock;
 Coroutine* g_free;
 OC_APART u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
+OC_APART u8* g_stacks[kMaxChunks];       // those of the chunk's slots, of g_stack_bytes each with its guard
+size_t g_stack_bytes;
 size_t g_mapped;  // chunks there are; in the child of a fork more than chunk_count
+u8* g_slab;
+size_t g_slab_left;
 
-size_t tail_bytes() { return ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes(); }
+size_t chunk_bytes() { return g_pool.slot_bytes * kSlotsPerChunk; }
+size_t stacks_bytes() { return g_stack_bytes * kSlotsPerChunk; }
 
-Coroutine* slot_coroutine(u8* slot) { return (Coroutine*)(slot + g_pool.coroutine_offset); }
+void guard(u8* page) {
+    long r = sys(__NR_madvise, page, kPageBytes, MADV_GUARD_INSTALL);
+    if (is_error(r)) sys(__NR_mprotect, page, kPageBytes, PROT_NONE);
+}
 
-void guard(u8* slot) {
-    long r = sys(__NR_madvise, slot, kPageBytes, MADV_GUARD_INSTALL);
-    if (is_error(r)) sys(__NR_mprotect, slot, kPageBytes, PROT_NONE);
+// Room for a chunk's coroutines in large pages, or nullptr.
+u8* from_slab() {
+    if (g_slab_left < chunk_bytes()) {
+        void* slab = pages_alloc_aligned(kSlabBytes, kLargePageBytes);
+        if (!slab) return nullptr;
+        sys(__NR_madvise, slab, kSlabBytes, MADV_HUGEPAGE);
+        g_slab = (u8*)slab;
+        g_slab_left = kSlabBytes;
+    }
+    u8* chunk = g_slab + kSlabBytes - g_slab_left;
+    g_slab_left -= chunk_bytes();
+    return chunk;
 }
 
 // Caller holds g_pool_lock.
@@ -44,35 +66,41 @@ bool grow() {
         g_pool.chunk_count++;
         return true;
     }
-    long r = sys(__NR_mmap, nullptr, g_pool.slot_bytes * kSlotsPerChunk, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (is_error(r)) return false;
-    u8* chunk = (u8*)r;
-    sys(__NR_madvise, chunk, g_pool.slot_bytes * kSlotsPerChunk, MADV_NOHUGEPAGE);
-    g_pool.chunks[g_pool.chunk_count++] = chunk;
-    g_mapped++;
-    // Slots stay untouched, and without their guards, until used: free_next lives in the slot, so none is linked and they
+    u8* chunk = g_mapped < kSmallChunks ? nullptr : from_slab();
+    size_t bytes = stacks_bytes() + (chunk ? 0 : chunk_bytes());
+    long r = sys(__NR_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(r)) {
+        if (chunk) g_slab_left += chunk_bytes();
+        return false;
+    }
+    sys(__NR_madvise, r, bytes, MADV_NOHUGEPAGE);
+    // Slots stay untouched, and stacks without their guards, until used: free_next lives in the slot, so none is linked and they
     // follow by `fresh` count.
+    g_stacks[g_mapped] = (u8*)r;
+    g_chunk_table[g_mapped] = chunk ? chunk : (u8*)r + stacks_bytes();
+    g_mapped++;
+    g_pool.chunk_count++;
     return true;
 }
 
 }  // namespace
 
 void coroutine_pool_init(u64 runtime_stack_bytes) {
-    g_pool.slot_bytes = page_up(runtime_stack_bytes + tail_bytes()) + kPageBytes;
-    g_pool.coroutine_offset = g_pool.slot_bytes - tail_bytes();
+    g_stack_bytes = page_up(runtime_stack_bytes) + kPageBytes;
+    g_pool.slot_bytes = ((sizeof(Coroutine) + 63) & ~63ul) + xsave_bytes();
     new (g_registry_storage) Registry();
 }
 
 Coroutine* coroutine_alloc() {
     Coroutine* c;
-    u64 sequence = 0;
+    u64 sequence = 0, stack;
     {
         Locked held(g_pool_lock);
         c = g_free;
         if (c) {
             g_free = c->free_next;
             sequence = c->wait_sequence;
+            stack = c->runtime_stack;
         } else {
             // Zeros, and not to be read before they are written: the page of zeros mapped in between costs a second fault, and the
             // other workers a flush of their TLBs.
@@ -80,17 +108,19 @@ Coroutine* coroutine_alloc() {
                 if (!grow()) return nullptr;
                 g_pool.fresh = 0;
             }
-            u8* slot = g_pool.chunks[g_pool.chunk_count - 1] + g_pool.fresh++ * g_pool.slot_bytes;
-            guard(slot);
-            c = slot_coroutine(slot);
+            u64 slot = g_pool.fresh++;
+            u8* bottom = g_stacks[g_pool.chunk_count - 1] + slot * g_stack_bytes;
+            guard(bottom);
+            stack = u64(bottom) + g_stack_bytes;
+            c = (Coroutine*)(g_pool.chunks[g_pool.chunk_count - 1] + slot * g_pool.slot_bytes);
         }
     }
     // The wait sequence survives reuse, so a wake meant for the previous tenant cannot hit this one.
     memset((void*)c, 0, sizeof *c);
     c->wait_sequence = sequence + 1;
     c->wait_word.store(c->wait_sequence << 8 | u8(WakeReason::woken), std::memory_order_relaxed);
-    c->xsave = (u8*)c + tail_bytes() - xsave_bytes();
-    c->runtime_stack = (u64)c & ~63ul;
+    c->xsave = (u8*)c + g_pool.slot_bytes - xsave_bytes();
+    c->runtime_stack = stack;
     c->call_nr = kNoCall;
     return c;
 }
@@ -150,17 +180,19 @@ void coroutine_pool_after_fork(Coroutine* survivor) {
     g_free = nullptr;
     // Its own chunk becomes the first; the others are emptied, not walked, and serve when it is full: the child of a process
     // with very many threads must not write to every slot.
-    size_t chunk_bytes = g_pool.slot_bytes * kSlotsPerChunk, own = 0;
-    while ((u64)survivor - (u64)g_pool.chunks[own] >= chunk_bytes) own++;
+    size_t own = 0;
+    while ((u64)survivor - (u64)g_pool.chunks[own] >= chunk_bytes()) own++;
     size_t used = own + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
-    u8* chunk = g_pool.chunks[own];
-    g_pool.chunks[own] = g_pool.chunks[0];
-    g_pool.chunks[0] = chunk;
-    for (size_t i = 1; i < g_pool.chunk_count; i++) sys(__NR_madvise, g_pool.chunks[i], chunk_bytes, MADV_DONTNEED);
+    std::swap(g_pool.chunks[0], g_pool.chunks[own]);
+    std::swap(g_stacks[0], g_stacks[own]);
+    for (size_t i = 1; i < g_pool.chunk_count; i++) {
+        sys(__NR_madvise, g_pool.chunks[i], chunk_bytes(), MADV_DONTNEED);
+        sys(__NR_madvise, g_stacks[i], stacks_bytes(), MADV_DONTNEED);
+    }
     g_pool.chunk_count = 1;
     g_pool.fresh = used;
     for (size_t k = 0; k < used; k++) {
-        Coroutine* c = slot_coroutine(chunk + k * g_pool.slot_bytes);
+        Coroutine* c = (Coroutine*)(g_pool.chunks[0] + k * g_pool.slot_bytes);
         if (c == survivor) continue;
         c->registered = false;
         c->free_next = g_free;
@@ -194,7 +226,7 @@ void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*)) {
     record->entry = entry;
     record->c = c;
     void* top = (void*)(c->runtime_stack - 64);
-    c->fiber = boost::context::detail::make_fcontext(top, g_pool.slot_bytes - kPageBytes - tail_bytes() - 64, trampoline);
+    c->fiber = boost::context::detail::make_fcontext(top, g_stack_bytes - kPageBytes - 64, trampoline);
 }
 
 void registry_add(Coroutine* c) {

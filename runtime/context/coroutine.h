@@ -163,18 +163,18 @@ struct Coroutine : GuestContext {
 
 inline constexpr u32 kNoCall = ~0u;
 
-// The slot pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk slots.
+// The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
+// (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.
 inline constexpr size_t kSlotsPerChunk = 64;
 struct CoroutinePool {
-    u8** chunks;         // mapped at the first allocation
+    u8** chunks;
     u64 chunk_count;
-    u64 fresh;           // slots of the newest chunk handed out so far
-    u64 slot_bytes;
-    u64 coroutine_offset;  // where in its slot the coroutine lies
+    u64 fresh;       // slots of the newest chunk handed out so far
+    u64 slot_bytes;  // from one coroutine to the next
 };
 extern CoroutinePool g_pool;
 
-// Slot geometry, once at start-up. runtime_stack_bytes is what the policy gives; 0 or -errno.
+// Geometry, once at start-up. runtime_stack_bytes is what the policy gives.
 void coroutine_pool_init(u64 runtime_stack_bytes);
 // A coroutine, or nullptr when memory is refused. Its extended state is the caller's to set (reset_xstate, copy_xstate). Not in
 // the registry yet.

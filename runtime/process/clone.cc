@@ -57,6 +57,13 @@ void copy_identity(Coroutine* to, Coroutine* from) {
     memcpy(to->affinity, from->affinity, sizeof to->affinity);
 }
 
+// The page that a new thread's first call writes to. On another worker that fault and the mapping of the next stack by this one
+// would wait for each other in the kernel.
+void touch_stack(u64 top) {
+    u32 seen;
+    if (!only_worker() && arena_holds(top)) guest_cas_u32((u32*)((top - sizeof seen) & ~u64(sizeof seen - 1)), 0, 0, &seen);
+}
+
 void start_in_guest(Coroutine* c) { oc_exit_loop(c); }
 
 long new_thread(Coroutine* parent, const CloneRequest& q) {
@@ -82,6 +89,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     if (q.flags & CLONE_PARENT_SETTID) put_guest((void*)q.parent_tid, tid);
     if (q.flags & CLONE_CHILD_SETTID) put_guest((void*)q.child_tid, tid);
     coroutine_prepare(c, start_in_guest);
+    touch_stack(c->stack_top);
     if (parent->pinned) {
         // Natively it would begin with its creator's credentials, namespaces, descriptors ...
         c->own_files = parent->own_files;

@@ -46,7 +46,6 @@ const oc_board oc_board_table = {
     .pool_chunk_count = &g_pool.chunk_count,
     .pool_fresh = &g_pool.fresh,
     .pool_slot_bytes = &g_pool.slot_bytes,
-    .pool_offset = &g_pool.coroutine_offset,
     .slots_per_chunk = kSlotsPerChunk,
     .workers = g_workers,
     .worker_count = &g_worker_count,

@@ -1,6 +1,6 @@
 // warm.h - the memory of a coroutine that was parked for long is fetched while others still run
 //
-// With very many coroutines each switch finds the next one's state in main memory: some 35 lines on five pages (registers,
+// With very many coroutines each switch finds the next one's state in main memory: some 35 lines on four or five pages (registers,
 // extended state, runtime stack, guest stack, thread control block), met one after the other at some 80 ns each. Asked for
 // together at the wake they come in parallel, mostly before the switch.
 #pragma once

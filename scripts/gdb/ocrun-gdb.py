@@ -48,13 +48,13 @@ def value(expression):
 def coroutines():
     """each live coroutine as a gdb.Value of type ocrun::Coroutine"""
     pool = value("ocrun::g_pool")
-    chunks, fresh, slot, offset = (int(pool[f]) for f in ("chunk_count", "fresh", "slot_bytes", "coroutine_offset"))
+    chunks, fresh, slot = (int(pool[f]) for f in ("chunk_count", "fresh", "slot_bytes"))
     per_chunk = int(value("((oc_board*)&oc_board_table)->slots_per_chunk"))
     pointer = gdb.lookup_type("ocrun::Coroutine").pointer()
     for i in range(chunks):
         base = int(pool["chunks"][i])
         for k in range(fresh if i + 1 == chunks else per_chunk):
-            c = gdb.Value(base + k * slot + offset).cast(pointer).dereference()
+            c = gdb.Value(base + k * slot).cast(pointer).dereference()
             if c["registered"] or c["direct"]:
                 yield c
 
