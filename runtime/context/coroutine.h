@@ -108,7 +108,7 @@ struct Coroutine : GuestContext {
     u32 restart_nr;
 
     u32 parent_tid;  // with what follows: for observers (sched/observe.h); the times count only while somebody looks
-    const char* waits_for;  // "futex", "fd", "timer" ...; nullptr: not parked
+    const char* waits_for;  // kWaitsForWord, "descriptor", "sleep" ...; nullptr: not parked
     u64 waits_detail;       // address, descriptor ...
     u64 parked_since_tsc;
     u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
@@ -162,6 +162,7 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
+inline constexpr char kWaitsForWord[] = "futex";  // as waits_for
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

@@ -3,6 +3,7 @@
 
 #include "runtime/sched/spin.h"
 #include "runtime/sched/switch.h"
+#include "runtime/sched/timers.h"
 
 namespace ocrun {
 
@@ -31,6 +32,20 @@ Coroutine* next_by_tick(Coroutine* c) {
     Coroutine* next = ++t->schedule_count % kCommonTurn == 0 ? take_injected() : nullptr;
     if (!next && !outranks(c, t)) next = next_ready();
     return next;
+}
+
+// Who does not run waits for words that the others write, for no time and no descriptor.
+bool only_words_are_waited_for() {
+    constexpr size_t kLook = 64;
+    if (timers_next() != kNever || !g_registry_lock.try_lock()) return false;
+    bool only = registry().size() <= kLook;
+    if (only)
+        for (const Coroutine& c : registry()) {
+            const char* what = __atomic_load_n(&c.waits_for, __ATOMIC_RELAXED);
+            if (what && what != kWaitsForWord) only = false;
+        }
+    g_registry_lock.unlock();
+    return only;
 }
 
 void make_way(Coroutine* c, Coroutine* next) {
@@ -122,7 +137,7 @@ bool preempted(Coroutine* c, bool ticked) {
     t->tick_calls = t->calls;
     t->tick_waiting = waiting;
     // What one waits for may come from a descriptor that nobody else looks at.
-    tick_adapt(queued || (waits && !relieved), moves || computes, relieved || registry().size() < 2);
+    tick_adapt(queued || (waits && !relieved), moves || computes, relieved || registry().size() < 2, computes && only_words_are_waited_for());
     if (moves) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
+
 namespace ocrun {
 
 u64 g_tick_max_ns;
@@ -11,6 +13,7 @@ u64 g_tick_max_ns;
 namespace {
 
 u64 g_min_ns;
+constexpr u64 kMostNs = 999999999;  // a period below a second fits tv_nsec
 
 void set(KThread* t, u64 ns) {
     if (t->tick_ns.load(std::memory_order_relaxed) == ns) return;
@@ -31,7 +34,7 @@ void set(KThread* t, u64 ns) {
 }  // namespace
 
 void tick_init(bool preempt, u64 min_ns, u64 max_ns) {
-    constexpr u64 kDefaultNs = 1000000, kMostNs = 999999999;  // a period below a second fits tv_nsec
+    constexpr u64 kDefaultNs = 1000000;
     if (!preempt) return;
     g_tick_max_ns = max_ns ? max_ns : kDefaultNs;
     if (g_tick_max_ns > kMostNs) g_tick_max_ns = kMostNs;
@@ -44,7 +47,8 @@ void tick_want(bool queued) {
     set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
-void tick_adapt(bool queued, bool moves, bool somebody_idle) {
+void tick_adapt(bool queued, bool moves, bool somebody_idle, bool undisturbed) {
+    constexpr u64 kUndisturbed = 4;
     KThread* t = this_thread();
     u64 now = t->tick_ns.load(std::memory_order_relaxed);
     if (!now) return;  // a last one, sent before it was stopped
@@ -53,7 +57,7 @@ void tick_adapt(bool queued, bool moves, bool somebody_idle) {
     else if (!queued && somebody_idle)
         set(t, 0);
     else
-        set(t, now * 2 < g_tick_max_ns ? now * 2 : g_tick_max_ns);
+        set(t, std::min({now * 2, undisturbed ? kUndisturbed * g_tick_max_ns : g_tick_max_ns, kMostNs}));
 }
 
 void tick_stop() {

@@ -231,7 +231,7 @@ static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 dea
 }
 
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {
-    return wait_on(c, address, expected, bitset, deadline_ns, true, "futex");
+    return wait_on(c, address, expected, bitset, deadline_ns, true, kWaitsForWord);
 }
 
 ParkingLock::ParkingLock(Coroutine* c, u32* word, const char* what) : word_(word) {
@@ -354,7 +354,7 @@ long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_
         early = queue_if_unchanged(bucket_of(x.address), &x, words[queued].expected, true);
     }
     if (early) wake(c, token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, "futex", words[0].address);
+    WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, words[0].address);
     long woken = -1;
     for (u32 i = 0; i < queued; i++) {
         unqueue_own(&w[i]);
@@ -432,7 +432,7 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
         if (r == -EAGAIN) queue(b, &w);
     }
     if (r != -EAGAIN) wake(c, w.token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, address);
     if (r != -EAGAIN) return r;
     unqueue_own(&w);
     if (why == WakeReason::woken) return 0;  // hand_over wrote our tid
@@ -466,7 +466,7 @@ long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, 
     w.token = wait_begin(c, true);
     long early = queue_if_unchanged(bucket_of(address), &w, expected, false);
     if (early) wake(c, w.token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, "futex", address);
+    WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, address);
     if (early) return early;
     unqueue_own(&w);
     *moved = w.address == target;

@@ -261,7 +261,7 @@ static long any_futex(Call& call) {
                 if (deadline <= now) return -ETIMEDOUT;
                 if (r == -ETIMEDOUT) continue;
                 wait_begin(c, true);
-                wait_park(c, until, "futex", address);
+                wait_park(c, until, kWaitsForWord, address);
                 if (signal_pending(c)) return kRestartNoIntr;
             }
         }

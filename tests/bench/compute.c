@@ -15,6 +15,6 @@ int main(void) {
     double begin = now_ns();
     for (long i = 0; i < 4; i++) must(pthread_create(&t[i], NULL, work, (void*)i) == 0, "pthread_create");
     for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
-    result("compute_4", (now_ns() - begin) / 1e9, "s");
+    result("compute_4", (now_ns() - begin) / 1e6, "ms");
     return 0;
 }

@@ -224,7 +224,7 @@ ROWS = [
     Row("redis_io_threads", "req/s", redis("get", 1, "--io-threads", "4", "--io-threads-do-reads", "yes", quick=5000, full=20000), [Bar("speed", 5)], "2",
         needs=["redis-server", "redis-benchmark"]),
     Row("gzip", "s", gzip, [Bar("speed", 0.99)], needs=["gzip"]),
-    Row("compute_4", "s", program("compute.c", "compute_4"), [Bar("speed", 0.99)]),
+    Row("compute_4", "ms", program("compute.c", "compute_4"), [Bar("speed", 0.99)]),
     Row("ring_2", "ns", program("ring.c", "ring", 2), [], "1"),
     Row("ring_10000", "ns", program("ring.c", "ring", 10000), [], "1"),
     Row("trace_t0", "%", trace_cost.always_on, [Bar("most", 1)], without=["native", "trap"]),
