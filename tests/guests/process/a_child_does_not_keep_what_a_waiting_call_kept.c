@@ -6,9 +6,11 @@
 #include "check.h"
 
 static int s[2];
+static sem_t there;
 
 static void* read_one(void* arg) {
     char c;
+    sem_post(&there);
     CHECK_EQ(read(s[0], &c, 1), 1);
     return arg;
 }
@@ -32,6 +34,7 @@ int main(void) {
     }
     close(s[1]);
     pthread_t t = start(read_one, NULL);
+    CHECK_OK(sem_wait(&there));
     settle();
     close(s[0]);
     settle();
