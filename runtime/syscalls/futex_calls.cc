@@ -75,6 +75,11 @@ long check_writable(u64 address, u32 op) {
 long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
     Coroutine* c = call.c;
     bool ring = op.opcode && !wants_helper(call) && !blocks_here(c);
+    // The ring may find the time over before it looks at the word.
+    u32 value;
+    if (call.nr != __NR_futex_waitv && deadline != kNever && !(call.a[0] & 3) && !guest_load_u32((const u32*)call.a[0], &value) &&
+        value != u32(call.nr == __NR_futex ? call.a[2] : call.a[1]))
+        return -EAGAIN;
     // Over before it begins: the kernel says what else may be wrong.
     if (!relative && deadline != kNever && deadline <= now_ns()) return native(call);
     for (;;) {
