@@ -71,13 +71,15 @@ bool start_thread(KThread* t, void (*main)(void*)) {
     t->blocked.store(all, std::memory_order_seq_cst);
     sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &old, 8);
     t->exit_tid = 1;
+    // The caller may be where a coroutine wants to be; what it starts is for all, from its first moment: it may start others.
+    bool bound = self->affinity_applied && !cpus_pinned();
+    if (bound) sys(__NR_sched_setaffinity, 0, sizeof self->affinity, self->affinity);
     long tid = oc_clone_child(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
                               kthread_stack_top(t), nullptr, &t->exit_tid, main, t);
+    if (bound) sys(__NR_sched_setaffinity, 0, sizeof self->affinity_now, self->affinity_now);
     sys(__NR_rt_sigprocmask, 2, &old, nullptr, 8);
     if (is_error(tid)) return false;
     t->tid = u32(tid);
-    // The caller may be where a coroutine wants to be; what it starts is for all.
-    if (self->affinity_applied && !cpus_pinned()) sys(__NR_sched_setaffinity, tid, sizeof self->affinity, self->affinity);
     return true;
 }
 
