@@ -15,18 +15,20 @@ constexpr u64 kTryAgainNs = 10000000;  // when no thread could be made
 
 void janitor_trim(Thread& me, Pool& p) {
     p.lock.lock();
-    u32 spare = p.carriers > p.least ? p.carriers - p.least : 0;
+    u32 staying = p.carriers - p.leaving, spare = staying > p.least ? staying - p.least : 0;
     u32 out = p.least_idle < spare ? p.least_idle : spare;
     for (; out && p.idle; out--) {
         Carrier* c = p.idle;
         p.idle = c->next;
         p.idle_count--;
         c->leave = true;
+        p.leaving++;
+        staying--;
         c->idle.store(false, std::memory_order_release);
         unpark(me, *c->thread);
     }
     p.least_idle = p.idle_count;
-    p.trim_at = p.carriers > p.least ? now_ns() + p.keep_alive_ns : kForever;
+    p.trim_at = staying > p.least ? now_ns() + p.keep_alive_ns : kForever;
     p.lock.unlock();
 }
 

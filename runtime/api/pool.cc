@@ -253,6 +253,7 @@ void pool_carrier_ends(Thread& me, Carrier* c) {
         if (c->next_of_all) c->next_of_all->link_of_all = c->link_of_all;
         if (c->searcher) c->searcher = p.searching = false;
         p.carriers--;
+        if (c->leave) p.leaving--;
         s = name_successor(me, p);
         if (p.carriers == 0 && p.stopper) unpark(me, *p.stopper);
     }

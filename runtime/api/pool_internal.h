@@ -40,7 +40,8 @@ struct Pool {
     Carrier* idle = nullptr;
     Carrier* dead = nullptr;
     Carrier* all = nullptr;
-    u32 carriers = 0, idle_count = 0, least_idle = 0, most = 0, least = 0, limit = 0;
+    u32 carriers = 0, leaving = 0;  // leaving: told to end, counted as carriers until they have
+    u32 idle_count = 0, least_idle = 0, most = 0, least = 0, limit = 0;
     bool searching = false;
     bool short_of_threads = false;
     u64 keep_alive_ns = 0, trim_at = kForever;
