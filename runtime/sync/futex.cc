@@ -42,6 +42,7 @@ std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
 std::atomic<bool> g_shared_seen{false};
 std::atomic<bool> g_in_kernel{false};  // futexes_to_kernel
 std::atomic<u32> g_moved{0};           // all that waited then were woken
+std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
 
 Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
 
@@ -82,7 +83,8 @@ void unqueue(Waiter* w) {
     __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
 }
 
-// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the word and wakes does so after.
+// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the
+// word and wakes does so after.
 [[gnu::always_inline]] inline long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
     LockedBucket held(b);
     u32 value;
@@ -137,15 +139,15 @@ struct LockPair {
 }  // namespace
 
 void futex_after_fork() {
-    // The world stood still at the fork, so no lock was held; only buckets in use are worth a look and a write.
+    // The world stood still at the fork, so no lock was held but perhaps one by the monitor (futexes_to_kernel); only buckets in use
+    // are worth a look and a write.
+    if (Bucket* b = g_moving.exchange(nullptr, std::memory_order_relaxed)) b->lock.reset();
     constexpr u32 kGroup = 1u << kGroupBits;
     for (u32 g = 0; g < (1u << kBucketBits) / kGroup; g++) {
         if (!g_group_used[g].load(std::memory_order_relaxed)) continue;
         g_group_used[g].store(false, std::memory_order_relaxed);
-        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++) {
+        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
             if (g_buckets[i].head) g_buckets[i].head = g_buckets[i].tail = nullptr;
-            if (g_buckets[i].lock.is_held()) g_buckets[i].lock.reset();  // the monitor's (futexes_to_kernel)
-        }
     }
     g_in_kernel.store(false, std::memory_order_relaxed);
     g_moved.store(0, std::memory_order_relaxed);
@@ -153,8 +155,10 @@ void futex_after_fork() {
 
 void futexes_to_kernel() {
     if (g_in_kernel.exchange(true, std::memory_order_seq_cst)) return;
-    // Whoever queues does so under the lock of a bucket, behind a look at g_in_kernel there.
+    // Whoever queues does so under the lock of a bucket, behind a look at g_in_kernel there. (The only worker, which takes none of them,
+    // calls this itself or is in the kernel, behind its vfork child.)
     for (Bucket& b : g_buckets) {
+        g_moving.store(&b, std::memory_order_seq_cst);
         Locked held(b.lock);
         for (Waiter *w = b.head, *next; w; w = next) {
             next = w->next;
@@ -166,6 +170,7 @@ void futexes_to_kernel() {
             wake(c, token, WakeReason::woken);
         }
     }
+    g_moving.store(nullptr, std::memory_order_seq_cst);
     g_moved.store(1, std::memory_order_seq_cst);
     sys(__NR_futex, &g_moved, FUTEX_WAKE_PRIVATE, 0x7fffffff);
 }

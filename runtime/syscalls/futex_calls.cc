@@ -107,10 +107,6 @@ long wait_in_kernel(Call& call, const RingOp& op, u64 deadline, bool relative) {
     }
 }
 
-}  // namespace
-
-namespace {
-
 // A word in shared memory may have its owner in another process, which knows nothing of waiters here: they look again and again.
 constexpr u64 kLookAgainNs = 1000000;
 
