@@ -2,6 +2,7 @@
 #include "config/explain.h"
 
 #include <linux/audit.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <vector>
@@ -61,7 +62,23 @@ std::string standard_words(const SyscallRow& row) {
     return row.can_park ? "emulated, parks when it would wait" : "emulated";
 }
 
-std::string what_happens(const SyscallRow& row, const SyscallRule& rule, bool traps, bool on_condition) {
+std::string turns_words(const RuleTurns& t) {
+    std::string words = ", for ";
+    if (t.from == 1 && t.to == 0 && t.every == 1)
+        words += "each call";
+    else if (t.from == t.to)
+        words += "call " + std::to_string(t.from);
+    else
+        words += (t.every == 1 ? "calls " : "each " + std::to_string(t.every) + "th call, ") + std::to_string(t.from) + " to " +
+                 (t.to ? std::to_string(t.to) : "the last");
+    if (t.chance == 0) return words + " of a process";
+    char percent[32];
+    snprintf(percent, sizeof percent, "%.3g %%", t.chance / 4294967296.0 * 100);
+    return words + " of a process, in " + percent + " of cases";
+}
+
+std::string what_happens(const Policy& policy, const SyscallRow& row, bool traps, bool on_condition) {
+    const SyscallRule& rule = policy.rules[row.nr];
     if (!traps && !on_condition) return "the kernel runs it";
     std::string words;
     switch (rule.action) {
@@ -84,6 +101,7 @@ std::string what_happens(const SyscallRow& row, const SyscallRule& rule, bool tr
     }
     if (rule.delay_us != 0) words += ", after " + std::to_string(rule.delay_us) + " us";
     if (rule.log) words += ", logged";
+    if (rule.turns != 0) words += turns_words(policy.turns[rule.turns - 1]) + "; else " + standard_words(row);
     if (on_condition) words += std::string(" if ") + condition_words(row.condition) + ", else the kernel runs it";
     return words;
 }
@@ -147,7 +165,7 @@ std::string explain(const Policy& policy) {
         column(line, kName), line += row->name;
         column(line, kReached), line += on_condition ? "maybe" : traps ? "trap" : "kernel";
         column(line, kWhy), line += why(*row, rule);
-        column(line, kWhat), line += what_happens(*row, rule, traps, on_condition);
+        column(line, kWhat), line += what_happens(policy, *row, traps, on_condition);
         if (*row->limitation) line += std::string("; note: ") + row->limitation;
         out += line + "\n";
     }

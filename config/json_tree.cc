@@ -79,11 +79,12 @@ public:
         if (node->integer_fits) node->integer = std::int64_t(value);
         return true;
     }
-    bool number_float(json::number_float_t, const std::string& written) {
+    bool number_float(json::number_float_t value, const std::string& written) {
         // Integers beyond 64 bits arrive here as well.
         bool integral = written.find_first_not_of("-0123456789") == std::string::npos;
         JsonNode* node = add(integral ? JsonNode::Kind::integer : JsonNode::Kind::number, kLookahead);
         node->integer_fits = false;
+        node->number = value;
         return true;
     }
     bool string(std::string& value) {

@@ -28,6 +28,7 @@ struct JsonNode {
     bool boolean = false;
     bool integer_fits = true;  // false: an integer outside of int64_t
     std::int64_t integer = 0;
+    double number = 0;  // of Kind::number
     std::string text;
     std::vector<JsonNode> items;
     std::vector<JsonMember> members;  // in the order of the text; of repeated keys the first

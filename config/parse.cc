@@ -27,6 +27,7 @@ constexpr Bounds kWorkers = {0, 1024};
 constexpr Bounds kQuantumUs = {10, 1'000'000};
 constexpr Bounds kRuntimeStackKib = {16, 1024};
 constexpr Bounds kOffloadThreads = {1, 1024};
+constexpr Bounds kSeed = {1, INT64_MAX};
 
 class Reader {
 public:
@@ -49,10 +50,12 @@ public:
                 flag(m, &policy_.rewrite);
             else if (m.key == "tracing")
                 tracing(m.value);
+            else if (m.key == "seed")
+                number(m.value, kSeed, &policy_.seed);
             else if (m.key == "syscalls")
                 read_syscall_rules(m.value, &policy_, &mistakes_);
             else
-                unknown(m, "scheduler, stack, io, rewrite, tracing, syscalls, version, description, $schema");
+                unknown(m, "scheduler, stack, io, rewrite, tracing, seed, syscalls, version, description, $schema");
         }
     }
 

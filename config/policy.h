@@ -24,11 +24,25 @@ enum class Action : std::uint8_t {
 struct SyscallRule {
     Action action;
     bool log;               // one line on standard error for every call
-    std::uint16_t reserved;
+    std::uint16_t turns;    // 0: for every call; else Policy::turns[turns - 1] says for which
     std::uint32_t delay_us; // sleep this long before the call (0: none)
     std::int64_t value;     // ret, deny: what the guest gets
 };
 static_assert(sizeof(SyscallRule) == 16);
+
+// One look at all but `value`, which means nothing with Action::standard.
+inline bool says_nothing(const SyscallRule& rule) {
+    std::uint64_t head;
+    __builtin_memcpy(&head, &rule, sizeof head);
+    return head == 0;
+}
+
+// For which of a process's calls of that number a rule holds: the `from`-th to the `to`-th (0: without end), each `every`-th of
+// them, and of these by chance (of 2^32; 0: all).
+struct RuleTurns {
+    std::uint32_t from, to, every, chance;
+};
+inline constexpr unsigned kMostRuleTurns = 64;
 
 enum class IoBackend : std::uint8_t { automatic = 0, io_uring, epoll };
 
@@ -59,7 +73,7 @@ struct ObserveConfig {
 };
 
 struct Policy {
-    static constexpr std::uint64_t kMagic = 0x32796c6f706e7572;  // "runpoly2"; changes with the layout
+    static constexpr std::uint64_t kMagic = 0x33796c6f706e7572;  // "runpoly3"; changes with the layout
     std::uint64_t magic;
     SchedulerConfig scheduler;
     StackConfig stack;
@@ -68,7 +82,9 @@ struct Policy {
     std::uint8_t rewrite;  // 1: system call sites may be rewritten
     std::uint8_t tracing_bpf, tracing_assist;  // 1: with BPF from the start; it may help the scheduler
     std::uint8_t reserved[5];
+    std::uint64_t seed;  // of what happens by chance; 0: drawn when the program is started
     SyscallRule rules[kSyscallLimit];
+    RuleTurns turns[kMostRuleTurns];
 };
 
 }  // namespace ocrun

@@ -4,6 +4,7 @@
 #include <asm/errno.h>
 #include <string.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -18,7 +19,9 @@ using Kind = JsonNode::Kind;
 using Mistakes = std::vector<PolicyMistake>;
 
 constexpr const char* kActions = "default, park, offload, native, return, deny, delay, log";
+constexpr const char* kRuleKeys = "action, value, errno, delay_us, log, nth, probability";
 constexpr std::int64_t kDelayUsMax = 3'600'000'000;  // an hour, and inside of 32 bits
+constexpr double kChanceOne = 4294967296;            // RuleTurns::chance
 
 // ENOTSUP and its like have one canonical name each in strerrorname_np; these are the other spellings.
 struct ErrnoAlias {
@@ -60,7 +63,7 @@ struct Written {
 };
 
 bool same(const SyscallRule& a, const SyscallRule& b) {
-    return a.action == b.action && a.log == b.log && a.delay_us == b.delay_us && a.value == b.value;
+    return a.action == b.action && a.log == b.log && a.delay_us == b.delay_us && a.value == b.value && a.turns == b.turns;
 }
 
 // Why the rule cannot be had for the call, or "" when it can.
@@ -232,7 +235,7 @@ private:
     std::optional<SyscallRule> from_object(const JsonNode& node) {
         SyscallRule rule = plain(Action::standard);
         bool good = true, delay_named = false;
-        const JsonNode *value = nullptr, *error = nullptr, *delay = nullptr, *log = nullptr;
+        const JsonNode *value = nullptr, *error = nullptr, *delay = nullptr, *log = nullptr, *nth = nullptr, *probability = nullptr;
         for (const JsonMember& m : node.members) {
             if (m.key == "action") {
                 if (m.value.kind != Kind::text) {
@@ -251,8 +254,12 @@ private:
                 delay = &m.value;
             } else if (m.key == "log") {
                 log = &m.value;
+            } else if (m.key == "nth") {
+                nth = &m.value;
+            } else if (m.key == "probability") {
+                probability = &m.value;
             } else {
-                add_key(m, "unknown key " + json_quoted(m.key) + "; known here: action, value, errno, delay_us, log");
+                add_key(m, "unknown key " + json_quoted(m.key) + "; known here: " + kRuleKeys);
                 good = false;
             }
         }
@@ -292,7 +299,71 @@ private:
         }
         if (known && rule.action == Action::native && (rule.log || delay))
             good = fail(node, "a `native` call is not hooked, so it can be neither logged nor delayed");
+        if (nth || probability) {
+            const JsonNode& first = nth ? *nth : *probability;
+            RuleTurns turns{1, 0, 1, 0};
+            if (nth && !read_nth(*nth, &turns)) good = false;
+            if (probability && !read_probability(*probability, &turns)) good = false;
+            if (known && rule.action != Action::ret && rule.action != Action::deny && !rule.log && !delay)
+                good = fail(first, "`nth` and `probability` go with `return`, `deny`, `delay` and `log`");
+            else if (known && (rule.action == Action::park || rule.action == Action::offload))
+                good = fail(first, "how a call is made, as by `park` and `offload`, cannot change from one to the next");
+            if (good && !keep(turns, &rule.turns))
+                good = fail(first, "more than " + std::to_string(kMostRuleTurns) + " rules with different `nth` or `probability`");
+        }
         return good ? std::optional(rule) : std::nullopt;
+    }
+
+    // 3, or {"from": 3, "to": 9, "every": 2}.
+    bool read_nth(const JsonNode& node, RuleTurns* turns) {
+        std::int64_t number = 0;
+        if (node.kind == Kind::integer) {
+            if (!integer(node, 1, UINT32_MAX, &number)) return false;
+            turns->from = turns->to = u32(number);
+            return true;
+        }
+        if (node.kind != Kind::object)
+            return fail(node, std::string("nth must be an integer or an object, not ") + json_kind_name(node.kind));
+        if (node.members.empty()) return fail(node, "an empty `nth` says nothing; known here: from, to, every");
+        bool good = true;
+        turns->from = 0;
+        for (const JsonMember& m : node.members) {
+            u32* field = m.key == "from" ? &turns->from : m.key == "to" ? &turns->to : m.key == "every" ? &turns->every : nullptr;
+            if (!field) {
+                add_key(m, "unknown key " + json_quoted(m.key) + "; known here: from, to, every");
+                good = false;
+            } else if (integer(m.value, 1, UINT32_MAX, &number)) {
+                *field = u32(number);
+            } else {
+                good = false;
+            }
+        }
+        if (turns->from == 0) turns->from = turns->every;  // each third: the third, the sixth …
+        if (good && turns->to != 0 && turns->to < turns->from)
+            return fail(node, "from (" + std::to_string(turns->from) + ") is larger than to (" + std::to_string(turns->to) + ")");
+        return good;
+    }
+
+    bool read_probability(const JsonNode& node, RuleTurns* turns) {
+        const bool whole = node.kind == Kind::integer && node.integer_fits;
+        if (!whole && node.kind != Kind::number)
+            return fail(node, std::string("probability must be a number, not ") + json_kind_name(node.kind));
+        const double p = whole ? double(node.integer) : node.number;
+        if (!(p > 0 && p <= 1)) return fail(node, "must be above 0 and at most 1");
+        // 1 is 0, for all; what is above 0 stays above 0.
+        turns->chance = p == 1 ? 0 : u32(std::clamp(p * kChanceOne, 1.0, kChanceOne - 1));
+        return true;
+    }
+
+    bool keep(const RuleTurns& turns, std::uint16_t* index) {
+        for (unsigned i = 0; i < kMostRuleTurns; i++) {
+            RuleTurns& slot = policy_.turns[i];
+            if (slot.every == 0) slot = turns;
+            if (memcmp(&slot, &turns, sizeof turns) != 0) continue;
+            *index = std::uint16_t(i + 1);
+            return true;
+        }
+        return false;
     }
 
     bool fail(const JsonNode& at, std::string message) {

@@ -133,6 +133,8 @@ int launch(const ProcessStart& start, const LaunchOptions& options) {
         complain(wrong);
         return kExitOwnFailure;
     }
+    for (const RuleTurns& turns : policy.turns)
+        if (turns.chance != 0 && policy.seed == 0) sys(__NR_getrandom, &policy.seed, sizeof policy.seed, 0);
     if (policy.io.backend == IoBackend::io_uring)
         if (long wrong = ring_probe(); wrong) {
             complain(std::string("io_uring was asked for, but the kernel gives no ring (") + strerror(int(-wrong)) +

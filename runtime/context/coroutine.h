@@ -74,6 +74,7 @@ struct Coroutine : GuestContext {
     bool direct;       // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
     bool registered;   // in the registry
     bool blocks_here;  // the call in progress blocks in the kernel (syscalls/call.h)
+    bool rule_holds;   // the policy's rule holds for the call in progress (process/rule_turns.h)
     bool pinned;       // has a kernel thread of its own (home), which runs nobody else
     bool own_files;    // unshared its descriptors: they are not those the runtime keeps readiness of
     bool wait_interruptible;  // a signal may end the present wait

@@ -15,6 +15,7 @@
 #include "runtime/memory/trims.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/process/rule_turns.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
@@ -148,6 +149,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     else
         hidden_fd_close(kHiddenVfork);
     futex_after_fork();
+    rule_turns_after_fork();
     rewrite_after_fork();
     arena_after_fork();
     stack_trims_after_fork();

@@ -11,6 +11,7 @@
 #include "runtime/memory/trims.h"
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
+#include "runtime/process/rule_turns.h"
 #include "runtime/sched/observe.h"
 #include "runtime/syscalls/call.h"
 #include "seccomp/rewrite/rewrite.h"
@@ -66,22 +67,19 @@ long made_as_native(Call& call) {
     return row && row->can_park ? blocking_native(call, kRestartSys) : native(call);
 }
 
-[[gnu::always_inline]] inline long run(Call& call) {
+[[gnu::always_inline]] inline long as_usual(Call& call, Handler handler) {
+    long r = handler == h_generic ? kAsItIs : handler(call);
+    return r == kAsItIs ? native(call) : r;
+}
+
+// A call about which the policy says something.
+[[gnu::noinline]] long run_by_rule(Call& call, Handler handler, const SyscallRule& rule, bool again) {
     Coroutine* c = call.c;
-    if (__builtin_expect(c->trap_arch != AUDIT_ARCH_X86_64, 0)) {
-        static bool told;
-        if (!told) log_line("a 32-bit (int 0x80) or x32 system call was answered with ENOSYS: ocrun runs x86-64 calls only");
-        told = true;
-        return -ENOSYS;
+    if (rule.turns != 0) {
+        if (!again) c->rule_holds = rule_has_its_turn(*g_policy, rule, call.nr);
+        if (!c->rule_holds) return as_usual(call, handler);
     }
-    if (__builtin_expect(guest_filters_present(c), 0)) {
-        long verdict;
-        if (guest_filters_decide(call, &verdict)) return verdict;
-    }
-    Handler handler = c->direct ? direct_call : call.nr < kSyscallLimit ? g_handlers[call.nr] : nullptr;
-    if (call.nr >= kSyscallLimit || !handler) return handler ? handler(call) : native(call);
-    const SyscallRule& rule = g_policy->rules[call.nr];
-    if (__builtin_expect(rule.delay_us != 0, 0)) sleep_for(c, u64(rule.delay_us) * 1000);
+    if (rule.delay_us != 0 && !again) sleep_for(c, u64(rule.delay_us) * 1000);
     long r;
     c->blocks_here = c->pinned || rule.action == Action::native;
     switch (rule.action) {
@@ -103,11 +101,31 @@ long made_as_native(Call& call) {
             if (r == kAsItIs) r = native(call);
             break;
         default:
-            r = handler == h_generic ? kAsItIs : handler(call);
-            if (r == kAsItIs) r = native(call);
+            r = as_usual(call, handler);
     }
-    if (__builtin_expect(rule.log, 0) && !is_restart(r)) log_call(call, r);
+    if (rule.log && !is_restart(r)) log_call(call, r);
     return r;
+}
+
+// `again`: what interrupted the call was not the guest's, so it goes on.
+[[gnu::always_inline]] inline long run(Call& call, bool again) {
+    Coroutine* c = call.c;
+    if (__builtin_expect(c->trap_arch != AUDIT_ARCH_X86_64, 0)) {
+        static bool told;
+        if (!told) log_line("a 32-bit (int 0x80) or x32 system call was answered with ENOSYS: ocrun runs x86-64 calls only");
+        told = true;
+        return -ENOSYS;
+    }
+    if (__builtin_expect(guest_filters_present(c), 0)) {
+        long verdict;
+        if (guest_filters_decide(call, &verdict)) return verdict;
+    }
+    Handler handler = c->direct ? direct_call : call.nr < kSyscallLimit ? g_handlers[call.nr] : nullptr;
+    if (call.nr >= kSyscallLimit || !handler) return handler ? handler(call) : native(call);
+    c->blocks_here = c->pinned;
+    const SyscallRule& rule = g_policy->rules[call.nr];
+    if (__builtin_expect(!says_nothing(rule), 0)) return run_by_rule(call, handler, rule, again);
+    return as_usual(call, handler);
 }
 
 void run_again(Coroutine* c, u32 nr);
@@ -127,13 +145,13 @@ bool settle_call(Coroutine* c) {
 }
 
 // Inlined on the way in: returns behind a system call are mispredicted on some CPUs (hot_syscall).
-[[gnu::always_inline]] inline void run_and_store(Coroutine* c, u32 nr) {
+[[gnu::always_inline]] inline void run_and_store(Coroutine* c, u32 nr, bool again) {
     this_thread()->calls++;
     Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
     c->call_nr = nr;
     c->calls++;
     observe_call(c, nr);
-    long r = run(call);
+    long r = run(call, again);
     observe_return(c, nr, r);
     c->call_nr = kNoCall;
     if (is_restart(r)) {
@@ -145,7 +163,7 @@ bool settle_call(Coroutine* c) {
     c->regs.rax = u64(r);
 }
 
-void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr); }
+void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr, true); }
 
 }  // namespace
 
@@ -224,7 +242,7 @@ namespace {
         c->restart_deadline_ns = 0;
         signal_return(c);
     } else {
-        run_and_store(c, c->trap_nr);
+        run_and_store(c, c->trap_nr, false);
     }
     leave(c);
 }

@@ -36,6 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, size_t size) {
         const SyscallRow* row = syscall_row(nr);
         require(row || !rule_intervenes(policy.rules[nr]));
         require(!row || row->hook != Hook::required || policy.rules[nr].action != Action::native);
+        const unsigned turns = policy.rules[nr].turns;
+        require(turns <= kMostRuleTurns);
+        if (turns != 0) require(policy.turns[turns - 1].from >= 1 && policy.turns[turns - 1].every >= 1);
     }
     // Building is slow: once in a while, chosen by the input.
     if (size % 16 == 0) {

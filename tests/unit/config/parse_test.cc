@@ -152,7 +152,7 @@ TEST(ParsePolicy, ReportsTheLineAndPathOfASyntaxError) {
 TEST(ParsePolicy, CollectsAllMistakesInTheOrderOfLines) {
     EXPECT_EQ(bad("{\n\"x\": 1,\n\"syscalls\": {\n\"nosuch\": \"log\",\n\"exit\": \"native\"},\n\"rewrite\": "
                   "0,\n\"x\": 2}"),
-              "2 /x: unknown key \"x\"; known here: scheduler, stack, io, rewrite, tracing, syscalls, version, description, "
+              "2 /x: unknown key \"x\"; known here: scheduler, stack, io, rewrite, tracing, seed, syscalls, version, description, "
               "$schema\n"
               "4 /syscalls/nosuch: no system call of x86-64 is named \"nosuch\"\n"
               "5 /syscalls/exit: exit cannot be `native`: the runtime is not right without seeing it\n"

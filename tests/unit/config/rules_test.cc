@@ -54,6 +54,62 @@ TEST(Rules, LongFormsCarryValues) {
     EXPECT_FALSE(rule_of("read", R"({"action": "native", "log": false})").log);
 }
 
+RuleTurns turns_of(const std::string& call, const std::string& rule) {
+    const Policy policy = good("{\"syscalls\": {\"" + call + "\": " + rule + "}}");
+    const unsigned index = policy.rules[syscall_row_by_name(call.c_str())->nr].turns;
+    return index ? policy.turns[index - 1] : RuleTurns{};
+}
+
+TEST(Rules, MayHoldForSomeCallsOnly) {
+    RuleTurns t = turns_of("read", R"({"action": "deny", "nth": 3})");
+    EXPECT_EQ(t.from, 3u);
+    EXPECT_EQ(t.to, 3u);
+    EXPECT_EQ(t.every, 1u);
+    EXPECT_EQ(t.chance, 0u);
+    t = turns_of("read", R"({"delay_us": 5, "nth": {"from": 2, "to": 9, "every": 4}})");
+    EXPECT_EQ(t.from, 2u);
+    EXPECT_EQ(t.to, 9u);
+    EXPECT_EQ(t.every, 4u);
+    t = turns_of("read", R"({"action": "log", "nth": {"every": 5}})");
+    EXPECT_EQ(t.from, 5u);
+    EXPECT_EQ(t.to, 0u);
+    EXPECT_EQ(t.every, 5u);
+    EXPECT_EQ(turns_of("read", R"({"action": "return", "value": 0, "probability": 0.5})").chance, 1u << 31);
+    EXPECT_EQ(turns_of("read", R"({"action": "deny", "probability": 1})").chance, 0u);
+    EXPECT_EQ(turns_of("read", R"({"action": "deny", "probability": 1e-300})").chance, 1u);
+    EXPECT_EQ(turns_of("read", R"({"action": "deny", "probability": 0.99999999999})").chance, 0xffffffffu);
+    EXPECT_EQ(turns_of("read", R"({"action": "deny"})").every, 0u);
+    EXPECT_EQ(good(R"({"seed": 9223372036854775807})").seed, 9223372036854775807u);
+}
+
+TEST(Rules, MistakesInTurns) {
+    refuse("read", R"({"action": "deny", "nth": 0})", "/nth", "between 1 and");
+    refuse("read", R"({"action": "deny", "nth": "third"})", "/nth", "integer or an object");
+    refuse("read", R"({"action": "deny", "nth": {}})", "/nth", "empty");
+    refuse("read", R"({"action": "deny", "nth": {"first": 1}})", "/nth/first", "unknown key");
+    refuse("read", R"({"action": "deny", "nth": {"from": 5, "to": 4}})", "/nth", "larger than");
+    refuse("read", R"({"action": "deny", "nth": {"every": 0}})", "/nth/every", "between 1 and");
+    refuse("read", R"({"action": "deny", "probability": 0})", "/probability", "above 0");
+    refuse("read", R"({"action": "deny", "probability": -0.5})", "/probability", "above 0");
+    refuse("read", R"({"action": "deny", "probability": 1.5})", "/probability", "at most 1");
+    refuse("read", R"({"action": "deny", "probability": "often"})", "/probability", "must be a number");
+    refuse("read", R"({"action": "park", "nth": 3})", "/nth", "go with");
+    refuse("read", R"({"action": "native", "nth": 3})", "/nth", "go with");
+    refuse("read", R"({"action": "offload", "log": true, "nth": 3})", "/nth", "how a call is made");
+    refuse("read", R"({"nth": 3})", "/nth", "go with");
+    expect_mistake("{\n\"seed\": 0}", 2, "/seed", "between 1 and");
+}
+
+TEST(Rules, TurnsAreSharedAndLimited) {
+    std::string text;
+    for (unsigned i = 1; i <= kMostRuleTurns; i++)
+        for (int twice = 0; twice < 2; twice++)
+            text += (text.empty() ? "\"" : ", \"") + std::string(syscall_row(2 * i + unsigned(twice))->name) +
+                    "\": {\"log\": true, \"nth\": " + std::to_string(i) + "}";
+    good("{\"syscalls\": {" + text + "}}");
+    expect_mistake("{\"syscalls\": {" + text + ", \"memfd_create\": {\"log\": true, \"nth\": 65}}}", 1, "/syscalls/memfd_create/nth", "more than 64");
+}
+
 TEST(Rules, ErrorsGoByAllTheirNames) {
     const struct {
         const char* name;
