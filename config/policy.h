@@ -82,9 +82,9 @@ struct Policy {
     std::uint8_t rewrite;  // 1: system call sites may be rewritten
     std::uint8_t tracing_bpf, tracing_assist;  // 1: with BPF from the start; it may help the scheduler
     std::uint8_t reserved[5];
-    std::uint64_t seed;  // of what happens by chance; 0: drawn when the program is started
     SyscallRule rules[kSyscallLimit];
     RuleTurns turns[kMostRuleTurns];
+    std::uint64_t seed;  // of what happens by chance; 0: drawn when the program is started
 };
 
 }  // namespace ocrun

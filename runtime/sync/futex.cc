@@ -9,104 +9,19 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/sched/monitor.h"
-#include "runtime/sched/workers.h"
+#include "runtime/sync/futex_table.h"
 
 namespace ocrun {
 
+OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
+std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
+std::atomic<bool> g_in_kernel{false};
+
 namespace {
 
-struct Bucket;
-
-struct Waiter {
-    Waiter *previous, *next;
-    Bucket* bucket;  // nullptr: not queued; changes under the locks of both buckets (requeue)
-    u64 address;
-    u32 bitset;
-    bool woken;
-    bool is_pi;     // waits for a PI lock
-    u64 pi_target;  // the PI word that a requeue moves it to, 0: not a waiter of that kind
-    Coroutine* c;
-    u64 token;
-};
-
-struct Bucket {
-    Lock lock;
-    Waiter *head, *tail;
-};
-
-constexpr u32 kBucketBits = 14;
-OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
-// Which parts of the table were ever used: a fork's child looks at no others.
-constexpr u32 kGroupBits = 7;
-std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
 std::atomic<bool> g_shared_seen{false};
-std::atomic<bool> g_in_kernel{false};  // futexes_to_kernel
 std::atomic<u32> g_moved{0};           // all that waited then were woken
 std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
-
-Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
-
-// The table is the workers': a sole one has nobody to exclude (it starts the second itself, never in here).
-class LockedBucket {
-public:
-    explicit LockedBucket(Bucket* b) : lock_(only_worker() ? nullptr : &b->lock) {
-        if (lock_) lock_->lock();
-    }
-    ~LockedBucket() {
-        if (lock_) lock_->unlock();
-    }
-    LockedBucket(const LockedBucket&) = delete;
-    LockedBucket& operator=(const LockedBucket&) = delete;
-
-private:
-    Lock* lock_;
-};
-
-void queue(Bucket* b, Waiter* w) {
-    std::atomic<bool>& used = g_group_used[u64(b - g_buckets) >> kGroupBits];
-    if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
-    w->bucket = b;
-    w->next = nullptr;
-    w->previous = b->tail;
-    (b->tail ? b->tail->next : b->head) = w;
-    b->tail = w;
-}
-
-void detach(Waiter* w) {
-    Bucket* b = w->bucket;
-    (w->previous ? w->previous->next : b->head) = w->next;
-    (w->next ? w->next->previous : b->tail) = w->previous;
-}
-
-void unqueue(Waiter* w) {
-    detach(w);
-    __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
-}
-
-// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the
-// word and wakes does so after.
-[[gnu::always_inline]] inline long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
-    LockedBucket held(b);
-    u32 value;
-    if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
-    if (value != expected) return -EAGAIN;
-    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0) && movable) return kFutexInKernel;
-    queue(b, w);
-    return 0;
-}
-
-// Takes w off whatever queue it is on, even while it is being moved.
-void unqueue_own(Waiter* w) {
-    for (;;) {
-        Bucket* b = __atomic_load_n(&w->bucket, __ATOMIC_ACQUIRE);
-        if (!b) return;
-        LockedBucket held(b);
-        if (w->bucket == b) {
-            unqueue(w);
-            return;
-        }
-    }
-}
 
 // Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off.
 u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
@@ -123,18 +38,6 @@ u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
     }
     return woken;
 }
-
-struct LockPair {
-    LockPair(Bucket* a, Bucket* b) : first(a < b ? a : b), second(a < b ? b : a) {
-        first->lock.lock();
-        if (second != first) second->lock.lock();
-    }
-    ~LockPair() {
-        if (second != first) second->lock.unlock();
-        first->lock.unlock();
-    }
-    Bucket *first, *second;
-};
 
 }  // namespace
 
@@ -368,157 +271,6 @@ long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_
     if (woken >= 0 && why == WakeReason::woken) return woken;
     if (early) return early;
     return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
-}
-
-namespace {
-
-// Takes the word if it is free, or says why not: 0, -EAGAIN (owned by a live thread), -EDEADLK, -ESRCH, -EFAULT.
-// `claim_waiters`: mark the word as waited for, so that the owner comes here to unlock. Bucket lock held.
-long try_own(Coroutine* c, u64 address, bool claim_waiters) {
-    u32 value;
-    if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
-    for (;;) {
-        u32 owner = value & FUTEX_TID_MASK, fresh;
-        if (owner == c->tid) return -EDEADLK;
-        if (owner == 0) {
-            fresh = c->tid | (value & (FUTEX_OWNER_DIED | FUTEX_WAITERS));
-        } else {
-            {
-                Locked walk(g_registry_lock);
-                if (!registry_find(owner)) return -ESRCH;
-            }
-            if (!claim_waiters) return -EAGAIN;
-            fresh = value | FUTEX_WAITERS;
-        }
-        u32 seen;
-        if (guest_cas_u32((u32*)address, value, fresh, &seen)) return -EFAULT;
-        if (seen == value) return owner == 0 ? 0 : -EAGAIN;
-        value = seen;
-    }
-}
-
-// The word goes to the longest waiter whose wait is still on, or becomes free. Bucket lock held.
-long hand_over(Bucket* b, u64 address, u32 extra) {
-    for (Waiter *w = b->head, *next; w; w = next) {
-        next = w->next;
-        if (w->address != address) continue;
-        bool more = false;
-        for (Waiter* x = next; x; x = x->next) more |= x->address == address;
-        Coroutine* c = w->c;
-        u64 token = w->token;
-        u32 word = c->tid | (more ? FUTEX_WAITERS : 0) | extra;
-        // The word first: the woken coroutine may run at once. If its wait had ended otherwise the next one overwrites it.
-        if (put_guest((void*)address, word)) return -EFAULT;
-        w->woken = true;
-        unqueue(w);
-        if (wake(c, token, WakeReason::woken)) return 0;
-    }
-    return put_guest((void*)address, extra) ? -EFAULT : 0;
-}
-
-// For one that gave up: the word may hold its id for as long as a hand_over in progress takes to see that.
-void hand_over_ended(Bucket* b) { LockedBucket held(b); }
-
-}  // namespace
-
-long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
-    if (address & 3) return -EINVAL;
-    Bucket* b = bucket_of(address);
-    Waiter w{};
-    w.address = address;
-    w.bitset = ~0u;
-    w.is_pi = true;
-    w.c = c;
-    w.token = wait_begin(c, true);
-    long r;
-    {
-        LockedBucket held(b);
-        r = try_own(c, address, true);
-        if (r == -EAGAIN) queue(b, &w);
-    }
-    if (r != -EAGAIN) wake(c, w.token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, address);
-    if (r != -EAGAIN) return r;
-    unqueue_own(&w);
-    if (why == WakeReason::woken) return 0;  // hand_over wrote our tid
-    hand_over_ended(b);
-    return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
-}
-
-long futex_trylock_pi(Coroutine* c, u64 address) {
-    if (address & 3) return -EINVAL;
-    LockedBucket held(bucket_of(address));
-    return try_own(c, address, false);
-}
-
-long futex_unlock_pi(Coroutine* c, u64 address) {
-    Bucket* b = bucket_of(address);
-    LockedBucket held(b);
-    u32 value;
-    if (guest_load_u32((const u32*)address, &value)) return -EFAULT;
-    if ((value & FUTEX_TID_MASK) != c->tid) return -EPERM;
-    if (address & 3) return -EINVAL;
-    return hand_over(b, address, 0);
-}
-
-long futex_wait_requeue_pi(Coroutine* c, u64 address, u32 expected, u64 target, u64 deadline_ns, bool* moved) {
-    if (((address | target) & 3) || address == target) return -EINVAL;
-    Waiter w{};
-    w.address = address;
-    w.bitset = ~0u;
-    w.pi_target = target;
-    w.c = c;
-    w.token = wait_begin(c, true);
-    long early = queue_if_unchanged(bucket_of(address), &w, expected, false);
-    if (early) wake(c, w.token, WakeReason::woken);
-    WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, address);
-    if (early) return early;
-    unqueue_own(&w);
-    *moved = w.address == target;
-    if (why == WakeReason::woken) return 0;  // the word holds our tid
-    if (*moved) hand_over_ended(bucket_of(target));
-    return why == WakeReason::timeout ? -ETIMEDOUT : -EINTR;
-}
-
-long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
-    if (((from | to) & 3) || from == to) return -EINVAL;
-    Bucket *a = bucket_of(from), *b = bucket_of(to);
-    LockPair held(a, b);
-    u32 value;
-    if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
-    if (value != expected) return -EAGAIN;
-    if (guest_load_u32((const u32*)to, &value)) return -EFAULT;
-    long done = 0;
-    for (Waiter *w = a->head, *next; w && done < i64(move_count) + 1; w = next) {
-        next = w->next;
-        if (w->address != from) continue;
-        if (w->pi_target != to) return done ? done : -EINVAL;
-        long r = try_own(w->c, to, true);
-        if (r && r != -EAGAIN) return done ? done : r;
-        w->address = to;
-        if (r) {
-            if (a != b) detach(w), queue(b, w);
-            done++;
-            continue;
-        }
-        Coroutine* c = w->c;
-        u64 token = w->token;
-        w->woken = true;
-        unqueue(w);
-        if (wake(c, token, WakeReason::woken)) {
-            done++;
-            continue;
-        }
-        // It gave up a moment ago: the word goes to somebody else.
-        if (long failed = hand_over(b, to, 0)) return failed;
-    }
-    return done;
-}
-
-bool futex_pi_owner_died(u64 address) {
-    Bucket* b = bucket_of(address);
-    LockedBucket held(b);
-    return hand_over(b, address, FUTEX_OWNER_DIED) == 0;
 }
 
 }  // namespace ocrun

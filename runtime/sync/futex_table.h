@@ -1,0 +1,113 @@
+// futex_table.h - who waits for which private word: the table behind futex.h, for futex.cc and futex_pi.cc
+#pragma once
+#include <asm/errno.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/sched/workers.h"
+#include "runtime/sync/futex.h"
+
+namespace ocrun {
+
+struct Bucket;
+
+struct Waiter {
+    Waiter *previous, *next;
+    Bucket* bucket;  // nullptr: not queued; changes under the locks of both buckets (requeue)
+    u64 address;
+    u32 bitset;
+    bool woken;
+    bool is_pi;     // waits for a PI lock
+    u64 pi_target;  // the PI word that a requeue moves it to, 0: not a waiter of that kind
+    Coroutine* c;
+    u64 token;
+};
+
+struct Bucket {
+    Lock lock;
+    Waiter *head, *tail;
+};
+
+constexpr u32 kBucketBits = 14;
+extern Bucket g_buckets[1u << kBucketBits];
+// Which parts of the table were ever used: a fork's child looks at no others.
+constexpr u32 kGroupBits = 7;
+extern std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
+extern std::atomic<bool> g_in_kernel;  // futexes_to_kernel
+
+inline Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
+
+// The table is the workers': a sole one has nobody to exclude (it starts the second itself, never in here).
+class LockedBucket {
+public:
+    explicit LockedBucket(Bucket* b) : lock_(only_worker() ? nullptr : &b->lock) {
+        if (lock_) lock_->lock();
+    }
+    ~LockedBucket() {
+        if (lock_) lock_->unlock();
+    }
+    LockedBucket(const LockedBucket&) = delete;
+    LockedBucket& operator=(const LockedBucket&) = delete;
+
+private:
+    Lock* lock_;
+};
+
+inline void queue(Bucket* b, Waiter* w) {
+    std::atomic<bool>& used = g_group_used[u64(b - g_buckets) >> kGroupBits];
+    if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
+    w->bucket = b;
+    w->next = nullptr;
+    w->previous = b->tail;
+    (b->tail ? b->tail->next : b->head) = w;
+    b->tail = w;
+}
+
+inline void detach(Waiter* w) {
+    Bucket* b = w->bucket;
+    (w->previous ? w->previous->next : b->head) = w->next;
+    (w->next ? w->next->previous : b->tail) = w->previous;
+}
+
+inline void unqueue(Waiter* w) {
+    detach(w);
+    __atomic_store_n(&w->bucket, nullptr, __ATOMIC_RELEASE);
+}
+
+// Queues w unless the word differs from `expected`: 0, -EAGAIN or -EFAULT; with `movable` also kFutexInKernel. Whoever changes the
+// word and wakes does so after.
+[[gnu::always_inline]] inline long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
+    LockedBucket held(b);
+    u32 value;
+    if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
+    if (value != expected) return -EAGAIN;
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0) && movable) return kFutexInKernel;
+    queue(b, w);
+    return 0;
+}
+
+// Takes w off whatever queue it is on, even while it is being moved.
+inline void unqueue_own(Waiter* w) {
+    for (;;) {
+        Bucket* b = __atomic_load_n(&w->bucket, __ATOMIC_ACQUIRE);
+        if (!b) return;
+        LockedBucket held(b);
+        if (w->bucket == b) {
+            unqueue(w);
+            return;
+        }
+    }
+}
+
+struct LockPair {
+    LockPair(Bucket* a, Bucket* b) : first(a < b ? a : b), second(a < b ? b : a) {
+        first->lock.lock();
+        if (second != first) second->lock.lock();
+    }
+    ~LockPair() {
+        if (second != first) second->lock.unlock();
+        first->lock.unlock();
+    }
+    Bucket *first, *second;
+};
+
+}  // namespace ocrun
