@@ -7,6 +7,7 @@
 #pragma once
 #include "config/policy.h"
 #include "runtime/base/text.h"
+#include "seccomp/syscall_table.h"
 #include "seccomp/trap.h"
 
 namespace ocrun {
@@ -17,7 +18,7 @@ struct ParentDeath {
 };
 inline constexpr u32 kMostParentDeaths = 200;
 
-// The policy memfd: Policy at 0, Shared at kSharedOffset.
+// The policy memfd: Policy at 0, Shared at kSharedOffset, then for each block of thread ids whose it is (process/tid_blocks.cc).
 struct Shared {
     u32 next_tid_block;  // atomic; blocks of kTidBlock thread ids
     u32 options_changed; // atomic; O_NONBLOCK or a socket's time-out of some description was changed so many times
@@ -32,9 +33,10 @@ inline constexpr u64 kSharedOffset = 16384;
 struct ForkedBy {
     u32 pid, thread;
 };
-inline constexpr u64 kPolicyFdBytes = kSharedOffset + 4096;
-static_assert(sizeof(Policy) <= kSharedOffset);
-inline constexpr u32 kTidBlock = 1024;
+inline constexpr u32 kTidBlock = 1024, kTidBlocks = (kThreadIdEnd - kFirstThreadId) / kTidBlock;
+inline constexpr u64 kTidBlocksOffset = kSharedOffset + 4096;
+inline constexpr u64 kPolicyFdBytes = kTidBlocksOffset + u64(kTidBlocks) * 8;
+static_assert(sizeof(Policy) <= kSharedOffset && kPolicyFdBytes % 4096 == 0);
 
 struct Handoff {
     u64 signal_mask;

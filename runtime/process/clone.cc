@@ -16,6 +16,7 @@
 #include "runtime/process/guest_filter.h"
 #include "runtime/process/process.h"
 #include "runtime/process/rule_turns.h"
+#include "runtime/process/tid_blocks.h"
 #include "runtime/sched/monitor.h"
 #include "runtime/sched/observe.h"
 #include "runtime/sched/workers.h"
@@ -34,8 +35,6 @@ std::atomic<u32> g_direct_children{0};
 
 namespace {
 
-Lock g_tid_lock;
-u32 g_tid_next, g_tid_left;
 std::atomic<Shared*> g_shared{nullptr};
 
 // include/uapi/linux/sched.h; clone3 only.
@@ -131,8 +130,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     c->clear_child_tid = q.flags & CLONE_CHILD_CLEARTID ? q.child_tid : 0;
     c->robust_head = 0;
     g_direct_children.store(0, std::memory_order_relaxed);
-    g_tid_left = 0;
-    g_tid_lock.reset();
+    tid_blocks_after_fork();
     if (g_waiting_calls_after_fork) g_waiting_calls_after_fork(q.flags & CLONE_FILES);
     coroutine_pool_after_fork(c);
     scheduler_after_fork();
@@ -333,17 +331,6 @@ Shared* tree_shared() {
     if (g_shared.compare_exchange_strong(none, fresh)) return fresh;
     if (!is_error(r)) pages_free(fresh, kPageBytes);
     return none;
-}
-
-u32 tid_allocate() {
-    Locked held(g_tid_lock);
-    if (!g_tid_left) {
-        u32 block = __atomic_fetch_add(&tree_shared()->next_tid_block, 1, __ATOMIC_RELAXED);
-        g_tid_next = kFirstThreadId + (block % ((kThreadIdEnd - kFirstThreadId) / kTidBlock)) * kTidBlock;
-        g_tid_left = kTidBlock;
-    }
-    g_tid_left--;
-    return g_tid_next++;
 }
 
 long process_clone(Call& call, const CloneRequest& q) {

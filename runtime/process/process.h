@@ -63,9 +63,6 @@ bool same_memory_wait(Call& call, long* result);
 // Its tkill(2) and tgkill(2).
 bool same_memory_tgkill(Call& call, u32 tid, int sig, long* result);
 
-// Virtual thread ids: in [2^22, 2^30), above the kernel's pids and inside FUTEX_TID_MASK, unique in the process tree.
-u32 tid_allocate();
-
 // A second thread appears: from the kernel's CPU clock to the scheduler's (syscalls/cpu_clock.cc).
 void cpu_clock_enter_multi(Coroutine* c);
 // The calling kernel thread, of a process with this one coroutine, gets what it asked for: nice value, policy, I/O priority. Its CPUs

@@ -6,6 +6,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/new_kernel.h"
 #include "runtime/io/ring.h"
+#include "runtime/process/tid_blocks.h"
 #include "runtime/sched/workers.h"
 #include "runtime/sync/futex.h"
 #include "runtime/syscalls/io_wait.h"
@@ -122,14 +123,82 @@ bool owner_is_dead(u64 address, u32 owner_before) {
     return owner && owner == owner_before && (owner < kFirstThreadId || owner >= kThreadIdEnd);
 }
 
+// Robust and PI locks in shared memory whose owner's process was killed: the kernel, which would have marked the word at once
+// (exit_robust_list), does not know our ids, so who waits for it does.
+class OwnerWatch {
+public:
+    // True when the word was marked. At the second look that finds the owner's process gone: its last thread may have been in the
+    // middle of an unlock.
+    bool owner_died(u64 address) {
+        u32 value;
+        if (guest_load_u32((const u32*)address, &value)) return false;
+        u32 owner = value & FUTEX_TID_MASK, before = gone_, seen;
+        gone_ = tid_of_ended_process(owner) ? owner : 0;
+        return gone_ && gone_ == before && !guest_cas_u32((u32*)address, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen) &&
+               seen == value;
+    }
+
+private:
+    u32 gone_ = 0;
+};
+
+// A libc that waits for a robust lock has told so on its list, and the word is that of a thread of ours.
+bool waits_for_robust_lock(const Coroutine* c, u64 address, u32 op, u32 value) {
+    u32 owner = value & FUTEX_TID_MASK;
+    if (!c->robust_head || is_private(op) || !(value & FUTEX_WAITERS) || owner < kFirstThreadId || owner >= kThreadIdEnd) return false;
+    struct {
+        u64 next;
+        i64 offset;
+        u64 pending;
+    } head;
+    if (copy_from_guest(&head, (void*)c->robust_head, sizeof head)) return false;
+    return head.pending && (head.pending & ~1ul) + u64(head.offset) == address;
+}
+
+// FUTEX_WAIT, FUTEX_WAIT_BITSET for such a lock: as ever, with a look at the owner each time that nothing has come for a while.
+long wait_for_robust_lock(Call& call, u32 bitset, u64 deadline) {
+    constexpr u64 kPatienceNs = 20000000;
+    const bool relative = (call.a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+    const u64 address = call.a[0];
+    Coroutine* c = call.c;
+    OwnerWatch watch;
+    for (;;) {
+        const u64 now = now_ns(), until = deadline > now + kPatienceNs ? now + kPatienceNs : deadline;
+        const timespec limit{time_t(until / kSecond), long(until % kSecond)};
+        Call slice = call;
+        slice.a[1] = FUTEX_WAIT_BITSET;
+        slice.a[3] = u64(&limit);
+        slice.a[5] = bitset;
+        long r;
+        if (g_multi) {
+            r = wait_in_kernel(slice, ring_futex_wait(address, u32(call.a[2]), bitset, u32(slice.a[1])), until, false);
+        } else {
+            r = oc_syscall_intr(__NR_futex, long(address), FUTEX_WAIT_BITSET, long(call.a[2]), long(&limit), 0, long(bitset));
+            if (r == -EINTR) {
+                attend();
+                if (!signal_pending(c)) continue;
+                r = kRestartRestartBlock;
+            }
+        }
+        if (r == kRestartRestartBlock) {
+            if (deadline == kNever) return kRestartSys;
+            if (relative) c->restart_deadline_ns = deadline;
+            return r;
+        }
+        if (r != -ETIMEDOUT || until == deadline) return r;
+        if (watch.owner_died(address)) return 0;
+    }
+}
+
 // FUTEX_LOCK_PI, FUTEX_LOCK_PI2 of a lone thread: the kernel's, but for words that a threaded process of the tree holds.
 long lock_pi_alone(Call& call) {
     u64 deadline = kNever;
+    OwnerWatch watch;
     for (;;) {
         u32 owner = owner_of(call.a[0]);
         long r = blocking_native(call, kRestartSys);
         if (r != -ESRCH || owner_is_dead(call.a[0], owner)) return r;
-        if (!owner_of(call.a[0])) continue;
+        if (!owner_of(call.a[0]) || watch.owner_died(call.a[0])) continue;
         if (call.a[3] && deadline == kNever) {
             Timespec64 t;
             if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
@@ -159,6 +228,23 @@ static long requeue(const Call& call, u64 from, u32 from_op, u32 wake_count, u64
     return r;
 }
 
+// Time limit and bits of FUTEX_WAIT and FUTEX_WAIT_BITSET: 0 or -errno.
+static long read_wait(const Call& call, u64* deadline, u32* bitset) {
+    const bool plain = (call.a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT;
+    *deadline = kNever;
+    if (call.a[3]) {
+        Timespec64 t;
+        if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
+        if (!valid(t)) return -EINVAL;
+        if (plain)
+            *deadline = call.c->restart_deadline_ns ? call.c->restart_deadline_ns : now_ns() + to_ns(t);
+        else
+            *deadline = absolute_deadline(t, call.a[1] & FUTEX_CLOCK_REALTIME);
+    }
+    *bitset = plain ? ~0u : u32(call.a[5]);
+    return *bitset ? 0 : -EINVAL;
+}
+
 static long any_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
@@ -167,6 +253,8 @@ static long any_futex(Call& call) {
     u64 address = call.a[0];
     u32 value = u32(call.a[2]);
     bool timed_wait = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+    u64 deadline = kNever;
+    u32 bitset;
 
     // A lone coroutine cannot be woken by anything in its own process: the kernel waits best, and knows every rule.
     if (!g_multi) {
@@ -176,12 +264,16 @@ static long any_futex(Call& call) {
             return r == -ESRCH && !owner_is_dead(address, owner) ? -EAGAIN : r;
         }
         if (!timed_wait && command != FUTEX_LOCK_PI && command != FUTEX_LOCK_PI2 && command != FUTEX_WAIT_REQUEUE_PI) return native(call);
+        if (timed_wait && !(realtime && command == FUTEX_WAIT) && waits_for_robust_lock(c, address, op, value)) {
+            if (long r = read_wait(call, &deadline, &bitset)) return r;
+            return wait_for_robust_lock(call, bitset, deadline);
+        }
         if (command == FUTEX_WAIT && call.a[3]) {
             // Relative: a repeat after a signal without effect must not start over.
             Timespec64 t;
             if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
             if (!valid(t)) return -EINVAL;
-            u64 deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
+            deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
             for (;;) {
                 Timespec64 left = remaining(deadline);
                 long r = oc_syscall_intr(__NR_futex, (long)address, op, value, (long)&left, 0, 0);
@@ -202,18 +294,8 @@ static long any_futex(Call& call) {
     switch (command) {
         case FUTEX_WAIT:
         case FUTEX_WAIT_BITSET: {
-            u64 deadline = kNever;
-            if (call.a[3]) {
-                Timespec64 t;
-                if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
-                if (!valid(t)) return -EINVAL;
-                if (command == FUTEX_WAIT)
-                    deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
-                else
-                    deadline = absolute_deadline(t, realtime);
-            }
-            u32 bitset = command == FUTEX_WAIT ? ~0u : u32(call.a[5]);
-            if (!bitset) return -EINVAL;
+            if (long r = read_wait(call, &deadline, &bitset)) return r;
+            if (futex_in_kernel(address, op) && waits_for_robust_lock(c, address, op, value)) return wait_for_robust_lock(call, bitset, deadline);
             if (futex_in_kernel(address, op))
                 return wait_in_kernel(call, ring_futex_wait(address, value, bitset, op), deadline, command == FUTEX_WAIT);
             if (!is_private(op))
@@ -246,7 +328,6 @@ static long any_futex(Call& call) {
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
             bool shared = futex_is_shared(address, op);
-            u64 deadline = kNever;
             if (call.a[3]) {
                 Timespec64 t;
                 if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
@@ -254,13 +335,14 @@ static long any_futex(Call& call) {
                 deadline = absolute_deadline(t, command == FUTEX_LOCK_PI || realtime);
             }
             // glibc takes any error for success, so refusing is worse.
+            OwnerWatch watch;
             for (;;) {
                 u64 now = now_ns(), until = shared && deadline > now + kLookAgainNs ? now + kLookAgainNs : deadline;
                 long r = futex_lock_pi(c, address, until);
                 if (r == -EINTR) return kRestartNoIntr;
                 if (!shared || (r != -ESRCH && r != -ETIMEDOUT)) return r;
                 if (deadline <= now) return -ETIMEDOUT;
-                if (r == -ETIMEDOUT) continue;
+                if (r == -ETIMEDOUT || watch.owner_died(address)) continue;
                 wait_begin(c, true);
                 wait_park(c, until, kWaitsForWord, address);
                 if (signal_pending(c)) return kRestartNoIntr;
@@ -272,7 +354,6 @@ static long any_futex(Call& call) {
             return r == -ESRCH && futex_is_shared(address, op) && !owner_is_dead(address, owner) ? -EAGAIN : r;
         }
         case FUTEX_WAIT_REQUEUE_PI: {
-            u64 deadline = kNever;
             if (call.a[3]) {
                 Timespec64 t;
                 if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
