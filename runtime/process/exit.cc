@@ -112,6 +112,10 @@ void thread_exit(Coroutine* c, int code) {
     end_thread(c, code, 0);
 }
 
+void thread_dies_with_process(Coroutine* c) {
+    if (g_multi) walk_robust_list(c, true);
+}
+
 void thread_killed(Coroutine* c, int sig) { end_thread(c, 0, sig); }
 
 void process_release_shared() {

@@ -46,6 +46,9 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
 [[noreturn]] void thread_killed(Coroutine* c, int sig);
 [[noreturn]] void process_exit(Coroutine* c, int code);
 
+// A signal that came to c is about to end the process: what c holds of robust mutexes in shared memory gets FUTEX_OWNER_DIED. (With one
+// thread the kernel sees to it; of the other threads' who waits for them, syscalls/futex_calls.cc.)
+void thread_dies_with_process(Coroutine* c);
 // Before an exec: robust mutexes in shared memory that this process's threads hold get FUTEX_OWNER_DIED; what is private goes
 // with the memory.
 void process_release_shared();

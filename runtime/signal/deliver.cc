@@ -3,6 +3,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "runtime/signal/host_signals.h"
 #include "runtime/signal/pending.h"
@@ -273,6 +274,11 @@ void die_by_signal(int sig) {
     for (;;) sys(__NR_exit_group, 128 + sig);
 }
 
+[[noreturn]] static void die_with(Coroutine* c, int sig) {
+    if (!c->direct) thread_dies_with_process(c);
+    die_by_signal(sig);
+}
+
 bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
     siginfo_t info;
     if (!signal_take(c, ~c->mask, &info)) return false;
@@ -303,7 +309,7 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
             stop_process(sig);
             return true;
         }
-        die_by_signal(sig);
+        die_with(c, sig);
     }
     if (action.handler == (u64)SIG_IGN) return true;
     *handler_runs = true;
@@ -315,7 +321,7 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
         memset(&fault, 0, sizeof fault);
         fault.si_signo = SIGSEGV;
         fault.si_code = SI_KERNEL;
-        if (sig == SIGSEGV) die_by_signal(SIGSEGV);
+        if (sig == SIGSEGV) die_with(c, SIGSEGV);
         signal_force(c, fault);
     }
     return true;
@@ -338,9 +344,9 @@ void signal_force(Coroutine* c, const siginfo_t& info) {
         action = g_actions[sig];
         if (action.handler > 1 && (action.flags & SA_RESETHAND)) g_actions[sig].handler = (u64)SIG_DFL;
     }
-    if (action.handler < 2 || (c->mask & signal_bit(sig))) die_by_signal(sig);
+    if (action.handler < 2 || (c->mask & signal_bit(sig))) die_with(c, sig);
     if (signal_push_frame(c, info, action)) return;
-    if (sig == SIGSEGV) die_by_signal(SIGSEGV);
+    if (sig == SIGSEGV) die_with(c, SIGSEGV);
     siginfo_t fault;
     memset(&fault, 0, sizeof fault);
     fault.si_signo = SIGSEGV;

@@ -9,11 +9,12 @@ struct shared {
     int told[2];
 } *shared;
 
-static void* hold(void* unused) {
+static void* hold(void* dies) {
     CHECK_EQ(pthread_mutex_lock(&shared->mutex), 0);
     CHECK_EQ(write(shared->told[1], "x", 1), 1);
+    if (dies) abort();
     for (;;) pause();
-    return unused;
+    return NULL;
 }
 
 static void make(int protocol) {
@@ -25,12 +26,12 @@ static void make(int protocol) {
     CHECK_EQ(pthread_mutex_init(&shared->mutex, &a), 0);
 }
 
-static pid_t holder(void) {
+static pid_t holder(void* dies) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         pthread_t t;
-        CHECK_EQ(pthread_create(&t, NULL, hold, NULL), 0);
+        CHECK_EQ(pthread_create(&t, NULL, hold, dies), 0);
         for (;;) pause();
     }
     char c;
@@ -60,9 +61,17 @@ static void* killer(void* child) {
     return NULL;
 }
 
+// One who does not wait finds it free, too.
+static void aborts(void) {
+    CHECK_EQ(waitpid(holder(shared), NULL, 0) > 0, 1);
+    CHECK_EQ(pthread_mutex_trylock(&shared->mutex), EOWNERDEAD);
+    CHECK_EQ(pthread_mutex_consistent(&shared->mutex), 0);
+    CHECK_EQ(pthread_mutex_unlock(&shared->mutex), 0);
+}
+
 // Everybody may have come before or after the end; one of them finds the owner dead.
 static void several_wait(void) {
-    pid_t child = holder();
+    pid_t child = holder(NULL);
     pthread_t k, t[3];
     CHECK_EQ(pthread_create(&k, NULL, killer, (void*)(long)child), 0);
     for (int i = 0; i < 3; i++) CHECK_EQ(pthread_create(&t[i], NULL, recover, i ? shared : NULL), 0);
@@ -80,7 +89,7 @@ static void several_wait(void) {
 
 // The killer is a process, so that this one has a thread only.
 static void one_waits(void* timed) {
-    pid_t child = holder(), other = fork();
+    pid_t child = holder(NULL), other = fork();
     if (other == 0) {
         killer((void*)(long)child);
         _exit(0);
@@ -96,12 +105,13 @@ int main(void) {
     CHECK_EQ(pipe(shared->told), 0);
     for (int protocol = PTHREAD_PRIO_NONE; protocol <= PTHREAD_PRIO_INHERIT; protocol++) {
         make(protocol);
-        end(holder(), SIGKILL, 1);
+        end(holder(NULL), SIGKILL, 1);
         CHECK_EQ((long)recover(NULL), EOWNERDEAD);
-        end(holder(), SIGSEGV, 1);
+        end(holder(NULL), SIGSEGV, 1);
         CHECK_EQ((long)recover(shared), EOWNERDEAD);
         one_waits(NULL);
         one_waits(shared);
+        aborts();
         say("one thread: ok");
     }
     for (int protocol = PTHREAD_PRIO_NONE; protocol <= PTHREAD_PRIO_INHERIT; protocol++) {
