@@ -64,11 +64,12 @@ void forget_parent(WaitList& list) {
 
 }  // namespace
 
-void io_wait_after_fork(bool shared_files) {
+void io_wait_after_fork(u32 parent, bool shared_files) {
     if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
     for (WaitList& list : g_waiting) {
         list.lock.reset();
-        for (IoWait* w = list.first; w && !shared_files; w = w->next_) {
+        // What an earlier process of the line left here (forget_parent) lies on stacks that are gone.
+        for (IoWait* w = list.pid == parent ? list.first : nullptr; w && !shared_files; w = w->next_) {
             if (w->kept_ >= 0) sys(__NR_close, w->kept_);
             if (w->own_fd_) sys(__NR_close, w->fd_);
         }

@@ -79,7 +79,7 @@ public:
 
 private:
     friend void io_wait_keep_files(unsigned first, unsigned last);
-    friend void io_wait_after_fork(bool shared_files);
+    friend void io_wait_after_fork(u32 parent, bool shared_files);
     void look();
 
     Call& call_;
