@@ -23,12 +23,15 @@ std::atomic<bool> g_shared_seen{false};
 std::atomic<u32> g_moved{0};           // all that waited then were woken
 std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
 
-// Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off.
-u32 wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
+// Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off. -EINVAL where one waits as for a PI
+// lock: what ends that wait makes it the owner.
+long wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
     u32 woken = 0;
     for (Waiter *w = b->head, *next; w && woken < count; w = next) {
         next = w->next;
-        if (w->address != address || !(w->bitset & bitset) || w->pi_target) continue;
+        if (w->address != address) continue;
+        if (w->is_pi || w->pi_target) return -EINVAL;
+        if (!(w->bitset & bitset)) continue;
         // Off the queue before the wake: afterwards the waiter's stack may be gone.
         Coroutine* c = w->c;
         u64 token = w->token;
@@ -50,7 +53,8 @@ void futex_after_fork() {
         if (!g_group_used[g].load(std::memory_order_relaxed)) continue;
         g_group_used[g].store(false, std::memory_order_relaxed);
         for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
-            if (g_buckets[i].head) g_buckets[i].head = g_buckets[i].tail = nullptr;
+            // (The monitor may have been in the middle of taking the last one off.)
+            if (g_buckets[i].head || g_buckets[i].tail) g_buckets[i].head = g_buckets[i].tail = nullptr;
     }
     g_in_kernel.store(false, std::memory_order_relaxed);
     g_moved.store(0, std::memory_order_relaxed);
@@ -171,10 +175,13 @@ long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compar
         if (value != expected) return -EAGAIN;
     }
     if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0)) return kFutexInKernel;
-    u32 woken = wake_some(a, from, wake_count, ~0u), moved = 0;
+    long woken = wake_some(a, from, wake_count, ~0u);
+    if (woken < 0) return woken;
+    u32 moved = 0;
     for (Waiter *w = a->head, *next; w && moved < move_count; w = next) {
         next = w->next;
         if (w->address != from) continue;
+        if (w->is_pi || w->pi_target) return -EINVAL;
         w->address = to;
         moved++;
         if (a == b) continue;
@@ -228,17 +235,28 @@ long compare_old(u32 encoded, u32 old) {
 
 }  // namespace
 
-long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded) {
+long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded, u32 private_flag) {
     if ((first | second) & 3) return -EINVAL;
-    LockPair held(bucket_of(first), bucket_of(second));
-    u32 old;
-    long r = apply_op(second, encoded, &old);
-    if (r) return r;
-    long holds = compare_old(encoded, old);
-    if (holds < 0) return holds;
-    long woken = wake_some(bucket_of(first), first, count, ~0u);
-    if (holds) woken += wake_some(bucket_of(second), second, count2, ~0u);
-    return woken;
+    long woken, woken2 = 0, holds;
+    {
+        LockPair held(bucket_of(first), bucket_of(second));
+        if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0)) return kFutexInKernel;
+        u32 old;
+        long r = apply_op(second, encoded, &old);
+        if (r) return r;
+        holds = compare_old(encoded, old);
+        if (holds < 0) return holds;
+        woken = wake_some(bucket_of(first), first, count, ~0u);
+        if (woken >= 0 && holds) woken2 = wake_some(bucket_of(second), second, count2, ~0u);
+        if (woken < 0 || woken2 < 0) return -EINVAL;
+    }
+    // Where the words became the kernel's just now one may wait there who has not seen the change.
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_seq_cst), 0)) {
+        long more = u32(woken) < count ? sys(__NR_futex, first, FUTEX_WAKE | private_flag, count - u32(woken)) : 0;
+        long more2 = holds && u32(woken2) < count2 ? sys(__NR_futex, second, FUTEX_WAKE | private_flag, count2 - u32(woken2)) : 0;
+        woken += (more > 0 ? more : 0) + (more2 > 0 ? more2 : 0);
+    }
+    return woken + woken2;
 }
 
 long futex_wait_many(Coroutine* c, const FutexWaitV* words, u32 n, u64 deadline_ns) {

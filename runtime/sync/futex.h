@@ -26,7 +26,7 @@ bool futex_is_shared(u64 address, u32 op);
 // True when waits for it and wakes go to the kernel's table.
 bool futex_in_kernel(u64 address, u32 op);
 
-// Of waits and requeues: meanwhile all words became the kernel's, ask it.
+// Of waits, requeues and FUTEX_WAKE_OP: meanwhile all words became the kernel's, ask it.
 inline constexpr long kFutexInKernel = -598;
 
 // With several workers, of each wake of a coroutine's: it may be the end of a section for which it waited.
@@ -50,7 +50,7 @@ private:
 // Number woken, or -errno.
 long futex_wake(u64 address, u32 count, u32 bitset);
 long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected);
-long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded_op);
+long futex_wake_op(u64 first, u32 count, u64 second, u32 count2, u32 encoded_op, u32 private_flag);
 
 // Priority inheritance is meaningless among coroutines of one queue; the protocol is kept: the word holds the owner's
 // (virtual) tid, an unlock hands it to the longest waiter. Results as futex(2) gives for LOCK_PI, TRYLOCK_PI, UNLOCK_PI.

@@ -146,6 +146,7 @@ long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
         }
         // It gave up a moment ago: the word goes to somebody else.
         if (long failed = hand_over(b, to, 0)) return failed;
+        next = a->head;  // where a is b, the one that followed may be gone
     }
     return done;
 }

@@ -324,7 +324,10 @@ static long any_futex(Call& call) {
         case FUTEX_WAKE_OP:
             if (futex_in_kernel(address, op)) return native(call);
             if (long r = check_places(address, call.a[4], op)) return r;
-            return futex_wake_op(address, wakes(value), call.a[4], wakes(u32(call.a[3])), u32(call.a[5]));
+            {
+                long r = futex_wake_op(address, wakes(value), call.a[4], wakes(u32(call.a[3])), u32(call.a[5]), op & FUTEX_PRIVATE_FLAG);
+                return r == kFutexInKernel ? native(call) : r;
+            }
         case FUTEX_LOCK_PI:
         case FUTEX_LOCK_PI2: {
             bool shared = futex_is_shared(address, op);
