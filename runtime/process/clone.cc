@@ -314,7 +314,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
         for (KThread::Scratch& s : t->scratch)
             if (s.start) pages_free(s.start, s.bytes);
         guest_filters_release(c);
-        coroutine_free(c);
+        if (is_error(r) || !worker_errand_is_left(c->tid)) coroutine_free(c);  // else its stack stays
         kthread_free(t);
         g_direct_children.fetch_sub(1, std::memory_order_seq_cst);
     }

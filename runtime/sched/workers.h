@@ -53,6 +53,9 @@ void worker_expect_stuck();
 long call_on_worker(KThread* t, u32 nr, const u64 args[6]);
 // errand(argument), run by some worker where it holds nothing, for a thread that is none: the child of a CLONE_VM. Returns when it is done.
 void worker_errand(void (*errand)(void*), void* argument);
+// The child whose process id that is has ended, perhaps in the middle of an errand. True when a worker may be about to run it still, from
+// the child's stack.
+bool worker_errand_is_left(u32 owner);
 // A system call that every other worker and helper has to make too (credentials); returns when all have. First error or 0.
 long everywhere(u32 nr, const u64 args[6]);
 // Kernel threads other than workers: begin() keeps new ones from starting and tells how many there are, end() lets them

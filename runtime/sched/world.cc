@@ -205,6 +205,15 @@ void worker_errand(void (*errand)(void*), void* argument) {
     g_outside_owner.store(0, std::memory_order_release);
 }
 
+bool worker_errand_is_left(u32 owner) {
+    u32 self = this_thread()->tid, expected = owner;
+    if (!g_outside_owner.compare_exchange_strong(expected, self, std::memory_order_acquire)) return false;
+    // Not begun, it never will be.
+    bool begun = !g_outside_errand.exchange(nullptr, std::memory_order_acq_rel);
+    g_outside_owner.store(0, std::memory_order_release);
+    return begun;
+}
+
 u32 everywhere_generation() { return g_everywhere.generation.load(std::memory_order_acquire); }
 
 void everywhere_catch_up(u32* seen) {
