@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "runtime/api/cancel.h"
+#include "runtime/api/fork.h"
 #include "runtime/api/listen.h"
 #include "runtime/api/pool.h"
 #include "runtime/api/stacks.h"
@@ -149,6 +150,7 @@ __attribute__((noinline, no_sanitize("undefined"))) Outcome run_task_body(Thread
 
 void carriers_init(u64 stack_bytes) {
     if (g_stacks.bytes()) return;
+    reset_in_child([] { g_stacks.after_fork(); });
     g_alt_bytes = page_up(getauxval(AT_MINSIGSTKSZ) + kHandlerBytes);
     std::size_t least = page_up(std::size_t(PTHREAD_STACK_MIN) + kLeastStack);
     g_stacks.set_bytes(page_up(stack_bytes < least ? least : stack_bytes) + g_alt_bytes);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "runtime/api/fork.h"
 #include "runtime/api/stacks.h"
 #include "runtime/api/task.h"
 
@@ -22,6 +23,9 @@ pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
 void init_pools() {
     for (int i = 0; i < kPools; i++) g_pools[i].set_bytes(kSegment << i);
+    reset_in_child([] {
+        for (Stacks& pool : g_pools) pool.after_fork();
+    });
 }
 
 std::uintptr_t stack_pointer() { return (std::uintptr_t)__builtin_frame_address(0); }

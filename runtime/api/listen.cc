@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "runtime/api/fork.h"
 #include "runtime/api/pool.h"
 
 namespace oc {
@@ -52,6 +53,7 @@ extern "C" {
 
 int oc_listener_add(oc_listener listener, void* argument) {
     if (!listener) return -EINVAL;
+    reset_in_child([] { g_lock.reset(); });
     Inside inside(self());
     Locked held(g_lock);
     for (Slot& s : g_slots) {

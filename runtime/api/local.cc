@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "runtime/api/fork.h"
 #include "runtime/api/task.h"
 
 namespace oc {
@@ -86,6 +87,7 @@ using namespace oc;
 extern "C" {
 
 int oc_local_create(oc_local* key, void (*destructor)(void*)) {
+    reset_in_child([] { g_lock.reset(); });
     Thread& me = self();
     Inside inside(me);
     Locked held(g_lock);

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "runtime/api/cancel.h"
+#include "runtime/api/fork.h"
 #include "runtime/api/listen.h"
 
 namespace oc {
@@ -81,7 +82,7 @@ void after_fork() {
 void make() {
     if (g_made) return;
     new (g_storage) Pool;
-    pthread_atfork(nullptr, nullptr, after_fork);
+    reset_in_child(after_fork);
     g_made = true;
 }
 

@@ -63,4 +63,12 @@ void Stacks::give(void* low) {
     kept_++;
 }
 
+void Stacks::after_fork() {
+    if (!lock_.is_held()) return;
+    lock_.reset();
+    free_ = nullptr;
+    kept_ = 0;
+    fresh_left_ = 0;
+}
+
 }  // namespace oc

@@ -16,6 +16,8 @@ public:
     // The lowest usable address, or nullptr when memory is refused.
     void* take();
     void give(void* low);
+    // In the child of a fork: what another thread may have been changing is given up.
+    void after_fork();
 
 private:
     struct Free;

@@ -116,6 +116,7 @@ public:
         lock_slowly();
     }
     void unlock() { word_.store(0, std::memory_order_release); }
+    void reset() { word_.store(0, std::memory_order_relaxed); }  // in the child of a fork
     bool is_held() const { return word_.load(std::memory_order_acquire); }
 
 private:
