@@ -133,7 +133,7 @@ struct Coroutine : GuestContext {
 
     // thread
     u32 forked_by_pid, forked_by_thread;  // direct: struct ForkedBy (host/handoff.h)
-    bool trace_me;                        // direct: asked to be traced, which begins at its exec (process/direct.cc)
+    bool trace_me;                        // asked to be traced, which has not begun yet (process/direct.cc, process/traced.cc)
     bool setxid_round;                    // told every other thread to change credentials too: a libc's set*id
     bool in_setxid;                       // in the handler that does so
     bool owns_io;                         // asked for the signals of a descriptor, as a thread (F_SETOWN_EX)

@@ -72,6 +72,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     Coroutine* c = coroutine_alloc();
     if (!c) return -EAGAIN;
     if (!g_multi) {
+        tracing_begins(parent);
         signals_enter_multi(parent);
         cpu_clock_enter_multi(parent);
         rewrite_expect_threads();
@@ -107,6 +108,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
 
 void after_fork(Coroutine* c, const CloneRequest& q) {
     KThread* t = this_thread();
+    tracing_dropped(c);
     const u32 parent = g_pid;
     set_forked_by({c->direct ? c->tid : g_pid, c->direct || c->pinned ? 0 : c->tid});
     g_pid = u32(sys(__NR_getpid));
@@ -115,7 +117,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     hand_attributes_to_kernel(c);
     if (c->direct) {
         // A vfork child forked: its child is a process of its own, with the actions the vfork child had.
-        c->direct = false;
+        c->direct = c->trace_me = false;
         t->kind = ThreadKind::worker;
         memcpy(g_actions, t->direct_actions, sizeof g_actions);
         // What is known of the host's dispositions is about the vfork child's parent.

@@ -192,6 +192,7 @@ long process_exec(Call& call, int dirfd, u64 path, u64 argv, u64 envp, u32 flags
         const KThread::Scratch used[] = {{scratch, scratch_bytes}, {arguments.strings, arguments.bytes}, {environment.strings, environment.bytes},
                                          {target.scratch, target.scratch_bytes}};
         if (c->direct) memcpy(t->scratch, used, sizeof used);
+        tracing_begins(c);
         if (c->direct && c->trace_me) sys(__NR_ptrace, PTRACE_TRACEME);
         r = sys(__NR_execveat, hidden_fd(kHiddenExe), "", arguments.strings ? (u64)arguments.strings : argv, environment.strings,
                 AT_EMPTY_PATH);

@@ -60,6 +60,12 @@ void direct_signals(Coroutine* c);
 // Takes one latched signal of `set`.
 bool direct_take_latched(u64 set, siginfo_t* info);
 
+// A lone thread asks to be traced by its parent (PTRACE_TRACEME). Natively nothing stops it before it executes a program, faults or gets a
+// signal, so the tracer need not wait for it before; here each call that traps would be a stop. So tracing begins when one of these comes:
+// tracing_begins, which does nothing otherwise. The child of a fork is not traced (tracing_dropped).
+void tracing_wanted(Coroutine* c);
+void tracing_begins(Coroutine* c);
+void tracing_dropped(Coroutine* c);
 // ptrace(2) and wait4(2) by such a child about our own threads (same_memory_tracer.cc). False: the kernel's to answer.
 bool same_memory_ptrace(Call& call, long* result);
 bool same_memory_wait(Call& call, long* result);

@@ -283,6 +283,13 @@ bool signal_deliver(Coroutine* c, bool* handler_runs, u64* handler_flags) {
     siginfo_t info;
     if (!signal_take(c, ~c->mask, &info)) return false;
     int sig = info.si_signo;
+    if (__builtin_expect(c->trace_me, 0) && !c->direct) {
+        // Its tracer, from now on, gets to see the signal: it comes again.
+        tracing_begins(c);
+        host_release_held(signal_bit(sig));
+        sys(__NR_rt_tgsigqueueinfo, sys(__NR_getpid), sys(__NR_gettid), sig, &info);
+        return true;
+    }
     if (__builtin_expect(c->tracer != 0, 0)) {
         int instead = trace_stop(c, info);
         if (instead != sig) {

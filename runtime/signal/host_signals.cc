@@ -14,6 +14,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
 #include "runtime/memory/arena.h"
+#include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/segment_bases.h"
@@ -165,6 +166,12 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         bool exiting = within(rip, oc_exit_begin, oc_exit_end);
         if (in_rt && !exiting) {
             runtime_fault(sig, info, uc);
+            return;
+        }
+        if (__builtin_expect(c->trace_me, 0) && !c->direct && !in_rt) {
+            // Its tracer hears of it first: once more, behind an int3 too.
+            tracing_begins(c);
+            if (sig == SIGTRAP && info->si_code == SI_KERNEL) regs[REG_RIP]--;
             return;
         }
         if (signal_actions_of(t)[sig].handler < 2 || (c->mask & signal_bit(sig))) {

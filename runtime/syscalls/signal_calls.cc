@@ -217,6 +217,7 @@ long h_sigaltstack(Call& call) {
 }
 
 long h_kill(Call& call) {
+    tracing_begins(call.c);
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
     if (!g_multi || !is_self(pid)) return native(call);
     if (sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) {
@@ -228,6 +229,7 @@ long h_kill(Call& call) {
 }
 
 long h_tkill(Call& call) {
+    tracing_begins(call.c);
     i32 tid = i32(call.a[0]), sig = i32(call.a[1]);
     if (tid <= 0) return -EINVAL;
     if (!g_multi) return native(call);
@@ -238,6 +240,7 @@ long h_tkill(Call& call) {
 }
 
 long h_tgkill(Call& call) {
+    tracing_begins(call.c);
     i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
     if (group <= 0 || tid <= 0) return -EINVAL;
     if (group != i32(g_pid) || !g_multi) return native(call);
@@ -247,6 +250,7 @@ long h_tgkill(Call& call) {
 }
 
 long h_rt_sigqueueinfo(Call& call) {
+    tracing_begins(call.c);
     i32 pid = i32(call.a[0]), sig = i32(call.a[1]);
     if (!g_multi || !is_self(pid)) return native(call);
     if (sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig)) || kept_by_kernel(sig)) {
@@ -262,6 +266,7 @@ long h_rt_sigqueueinfo(Call& call) {
 }
 
 long h_rt_tgsigqueueinfo(Call& call) {
+    tracing_begins(call.c);
     i32 group = i32(call.a[0]), tid = i32(call.a[1]), sig = i32(call.a[2]);
     if (!g_multi || group != i32(g_pid) || tid <= 0) return native(call);
     siginfo_t info;
@@ -313,6 +318,7 @@ u32 pidfd_names(i32 fd) {
 }  // namespace
 
 long h_pidfd_send_signal(Call& call) {
+    tracing_begins(call.c);
     i32 fd = i32(call.a[0]), sig = i32(call.a[1]);
     u32 flags = u32(call.a[3]);
     if (!g_multi || sig <= 0 || sig > kSignals || (kUnblockable & signal_bit(sig))) return native(call);

@@ -12,6 +12,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 
 extern "C" const Elf64_Ehdr __executable_start;
@@ -218,6 +219,11 @@ long tracer_request(Call& call) {
 
 long h_ptrace(Call& call) {
     const i64 request = i64(call.a[0]);
+    if (request == PTRACE_TRACEME && call.c->trace_me) return -EPERM;
+    if (request == PTRACE_TRACEME && !g_multi) {
+        tracing_wanted(call.c);
+        return 0;
+    }
     if (request == PTRACE_TRACEME || request == PTRACE_ATTACH || request == PTRACE_SEIZE) return h_ptrace_begins(call);
     if (request == PTRACE_CONT || request == PTRACE_SYSCALL || request == PTRACE_SINGLESTEP) {
         if (Tracee* t = find(u32(call.a[1]), true)) {
