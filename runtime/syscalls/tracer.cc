@@ -14,6 +14,7 @@
 #include "runtime/base/text.h"
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
+#include "seccomp/rewrite/rewrite.h"
 
 extern "C" const Elf64_Ehdr __executable_start;
 
@@ -219,8 +220,8 @@ long tracer_request(Call& call) {
 
 long h_ptrace(Call& call) {
     const i64 request = i64(call.a[0]);
-    if (request == PTRACE_TRACEME && call.c->trace_me) return -EPERM;
     if (request == PTRACE_TRACEME && !g_multi) {
+        if (call.c->trace_me || under_tracer()) return -EPERM;
         tracing_wanted(call.c);
         return 0;
     }

@@ -187,7 +187,9 @@ Arena* punned_arena(const SitePlan& plan, u64* address) {
     return nullptr;
 }
 
-bool traced() {
+}  // namespace
+
+bool under_tracer() {
     char text[1024];
     long fd = sys(__NR_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC);
     if (is_error(fd)) return false;
@@ -198,6 +200,8 @@ bool traced() {
         if (memcmp(text + i, kKey, sizeof kKey - 1) == 0) return text[i + long(sizeof kKey) - 1] != '0';
     return false;
 }
+
+namespace {
 
 // Is the site's jump in place already? Then it was reached by a branch past the jump: that stays on the trap.
 bool already_done(u64 site) {
@@ -300,7 +304,7 @@ void rewrite_saw_trap(u64 site, u32 number) {
         g_lock.unlock();
         return;
     }
-    bool done = !traced() && rewrite_stopped(site, number);
+    bool done = !under_tracer() && rewrite_stopped(site, number);
     s->state = done ? State::done : State::refused;
     (done ? g_counts.rewritten : g_counts.refused)++;
     g_hooks.go();

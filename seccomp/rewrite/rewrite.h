@@ -27,6 +27,9 @@ void rewrite_saw_trap(u64 site, u32 number);
 // From now on stubs go to the kernel's trap again (the guest sets GS itself, which stubs count on). Not undone.
 void rewrite_disable();
 
+// True while a debugger traces the process, as /proc/self/status has it (a few microseconds).
+bool under_tracer();
+
 // An address inside a stub -> the guest's own address that stands for it; any other address is returned as it is.
 u64 rewrite_guest_rip(u64 rip);
 // The address of an instruction whose first byte a jump turned into kTrapByte -> its copy in the stub; 0: it is none.

@@ -32,7 +32,10 @@ static pid_t traced(void (*what)(void)) {
     return child;
 }
 
-static void stops(void) { raise(SIGSTOP); }
+static void stops(void) {
+    raise(SIGSTOP);
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != EPERM) _exit(98);
+}
 static void kills(void) {
     if (kill(getpid(), SIGUSR1) || handled != SIGUSR1) _exit(93);
 }
