@@ -6,6 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/base/tick_clock.h"
 #include "seccomp/segment_bases.h"
 
 extern "C" char __executable_start, etext;
@@ -259,6 +260,7 @@ long trap_init(const CpuFacts* known) {
     if (!known) {
         choose_plain_moves(&g_facts);
         g_facts.spoilt_returns = returns_are_spoilt();
+        g_facts.even_ticks = kernel_trusts_ticks();
     }
     oc_returns_spoilt = g_facts.spoilt_returns;
     oc_xstate_plain = g_facts.plain;

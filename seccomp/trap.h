@@ -94,7 +94,8 @@ size_t xsave_exact_bytes();
 // State components the kernel enabled (XCR0).
 u64 xsave_features();
 
-// What CPUID says about the extended state. Handed on at an exec: each CPUID costs microseconds in a virtual machine.
+// What CPUID says about the extended state, and what else of the CPU is found out once. Handed on at an exec: each CPUID costs
+// microseconds in a virtual machine.
 struct CpuFacts {
     u32 xsave_bytes;  // XSAVE area for what the kernel enabled, not rounded
     u32 plain;        // components moved by plain moves (xstate_x86_64.S), 0: none
@@ -102,6 +103,7 @@ struct CpuFacts {
     u32 high;         // where zmm16-31 lie if plain moves may handle them, else 0
     u32 keys;         // where the rights of protection keys lie, 0: the CPU or the kernel has none
     u32 spoilt_returns;  // the kernel leaves its own addresses in this CPU's return stack (hot_syscall)
+    u32 even_ticks;      // kernel_trusts_ticks (runtime/base/tick_clock.h)
 };
 const CpuFacts& cpu_facts();
 

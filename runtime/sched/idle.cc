@@ -79,7 +79,7 @@ void idle_sleep(KThread* t, u64 next_timer) {
         bool work = t->run_count.load(std::memory_order_seq_cst) || g_inject_count.load(std::memory_order_seq_cst);
         u64 wait = kNever;
         if (next_timer != kNever) {
-            u64 now = now_ns();
+            u64 now = now_or_earlier_ns();
             wait = next_timer > now ? next_timer - now : 0;
         }
         g_hooks.poll_io(work ? 0 : wait);
@@ -142,7 +142,7 @@ void idle_loop() {
         Coroutine* c = nullptr;
         u64 next = kNever;
         for (int i = 0; i < kSpins && !c; i++) {
-            if (i == 0 && !timers_empty()) next = timers_run(now_ns());
+            if (i == 0 && !timers_empty()) next = timers_run(now_or_earlier_ns());
             c = next_ready();
             if (!c) c = steal();
             if (workers_started() < 2) break;

@@ -30,8 +30,21 @@ bool timer_may_be_due(KThread* t) {
     u64 next = timers_next(), tsc = __builtin_ia32_rdtsc();
     if (next == kNever || (next > t->clock_ns && tsc - t->clock_tsc < (next - t->clock_ns) / kMostNsOfTick)) return false;
     t->clock_tsc = tsc;
-    t->clock_ns = now_ns();
+    t->clock_ns = now_or_earlier_ns();
     return true;
+}
+
+struct Moment {
+    u64 earliest_ns, latest_ns;
+};
+Moment near_now() {
+    KThread* t = this_thread();
+    Moment m;
+    u64 before = __builtin_ia32_rdtsc();
+    if (t->clock.guess(before, &m.earliest_ns, &m.latest_ns)) return m;
+    m.earliest_ns = m.latest_ns = now_ns();
+    if (cpu_facts().even_ticks) t->clock.note(before, m.earliest_ns, __builtin_ia32_rdtsc());
+    return m;
 }
 
 }  // namespace
@@ -154,6 +167,9 @@ u64 now_ns() {
     hot_sys(__NR_clock_gettime, CLOCK_MONOTONIC, &t);
     return u64(t.tv_sec) * 1000000000ul + u64(t.tv_nsec);
 }
+
+u64 now_or_later_ns() { return near_now().latest_ns; }
+u64 now_or_earlier_ns() { return near_now().earliest_ns; }
 
 u64 realtime_ns() {
     timespec t;
@@ -298,6 +314,7 @@ void exit_coroutine(Coroutine* c) {
 void scheduler_after_fork() {
     observe_after_fork();
     KThread* t = this_thread();
+    t->clock = {};  // it may have a time of its own (time_namespaces(7))
     this_coroutine()->owed.store(nullptr, std::memory_order_relaxed);
     run_queues_after_fork(t);
     idle_after_fork();

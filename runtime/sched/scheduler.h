@@ -16,6 +16,10 @@ inline constexpr u64 kNever = ~0ul;
 // CLOCK_MONOTONIC, nanoseconds; a raw call (a vDSO that falls back to the kernel would trap).
 u64 now_ns();
 u64 realtime_ns();
+// The same within a microsecond, mostly without a system call: never before now, for a deadline; never past now, for what is
+// compared with one.
+u64 now_or_later_ns();
+u64 now_or_earlier_ns();
 
 // Signals the process as a whole has pending; changed under the signal lock.
 extern std::atomic<u64> g_shared_pending_bits;

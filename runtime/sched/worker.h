@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "runtime/base/lock.h"
+#include "runtime/base/tick_clock.h"
 #include "runtime/base/worker_slot.h"
 #include "runtime/context/coroutine.h"
 #include "runtime/sched/ranked.h"
@@ -73,6 +74,7 @@ struct KThread : TrapThread {
     u64 switched_in_tsc;
     u64 housekept_tsc;          // when it last looked at timers and descriptors between two switches
     u64 clock_tsc, clock_ns;    // when it last read the clock then, and what it said
+    TickClock clock;            // near_now (scheduler.cc)
     oc_record* record;  // sched/observe.cc
     size_t record_bytes;
     u32 record_generation;

@@ -297,7 +297,7 @@ long deadline_from(const Timespec64& t, u64* deadline_ns) {
     // The kernel saturates at KTIME_MAX too.
     constexpr u64 kFar = ~0ul >> 2;
     u64 span = u64(t.tv_sec) > kFar / kNanosecondsPerSecond ? kFar : u64(t.tv_sec) * kNanosecondsPerSecond + u64(t.tv_nsec);
-    *deadline_ns = now_ns() + span;
+    *deadline_ns = now_or_later_ns() + span;
     return 0;
 }
 

@@ -28,7 +28,7 @@ u64 to_ns(const Timespec64& t) {
 u64 absolute_deadline(const Timespec64& t, bool realtime) {
     u64 at = to_ns(t);
     if (!realtime) return at;
-    u64 wall = realtime_ns(), now = now_ns();
+    u64 wall = realtime_ns(), now = now_or_later_ns();
     return at > wall ? now + (at - wall) : 0;
 }
 
@@ -237,7 +237,7 @@ static long read_wait(const Call& call, u64* deadline, u32* bitset) {
         if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
         if (!valid(t)) return -EINVAL;
         if (plain)
-            *deadline = call.c->restart_deadline_ns ? call.c->restart_deadline_ns : now_ns() + to_ns(t);
+            *deadline = call.c->restart_deadline_ns ? call.c->restart_deadline_ns : now_or_later_ns() + to_ns(t);
         else
             *deadline = absolute_deadline(t, call.a[1] & FUTEX_CLOCK_REALTIME);
     }
@@ -273,7 +273,7 @@ static long any_futex(Call& call) {
             Timespec64 t;
             if (get_guest(&t, (void*)call.a[3])) return -EFAULT;
             if (!valid(t)) return -EINVAL;
-            deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_ns() + to_ns(t);
+            deadline = c->restart_deadline_ns ? c->restart_deadline_ns : now_or_later_ns() + to_ns(t);
             for (;;) {
                 Timespec64 left = remaining(deadline);
                 long r = oc_syscall_intr(__NR_futex, (long)address, op, value, (long)&left, 0, 0);

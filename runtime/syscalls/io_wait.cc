@@ -30,7 +30,7 @@ u64 socket_deadline(int fd, int option, bool* socket) {
     *socket = !is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, option, &t, &size));
     if (!*socket || (t.seconds <= 0 && t.microseconds <= 0)) return kNever;
     constexpr i64 kFar = 1l << 31;
-    return now_ns() + u64(t.seconds < kFar ? t.seconds : kFar) * 1000000000ul + u64(t.microseconds) * 1000;
+    return now_or_later_ns() + u64(t.seconds < kFar ? t.seconds : kFar) * 1000000000ul + u64(t.microseconds) * 1000;
 }
 
 bool ready_now(int fd, short events) {

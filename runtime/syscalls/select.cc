@@ -207,7 +207,7 @@ long h_select(Call& call) {
         if (asked.seconds < 0 || asked.microseconds < 0) return -EINVAL;
         Timespec64 t{asked.seconds + asked.microseconds / 1000000, asked.microseconds % 1000000 * 1000};
         if (t.tv_sec < 0) return -EINVAL;
-        deadline = now_ns() + span_ns(t);
+        deadline = now_or_later_ns() + span_ns(t);
     }
     long r = select_until(call, deadline, {});
     if (deadline == kNever || (!asked.seconds && !asked.microseconds)) return r;

@@ -126,7 +126,7 @@ class Milliseconds {
 public:
     Milliseconds(Coroutine* c, i32 ms) : c_(c), ms_(ms) {}
     u64 operator()() {
-        if (!known_) deadline_ns_ = ms_ < 0 ? kNever : c_->restart_deadline_ns ? c_->restart_deadline_ns : now_ns() + u64(ms_) * 1000000;
+        if (!known_) deadline_ns_ = ms_ < 0 ? kNever : c_->restart_deadline_ns ? c_->restart_deadline_ns : now_or_later_ns() + u64(ms_) * 1000000;
         known_ = true;
         return deadline_ns_;
     }

@@ -13,7 +13,7 @@ Handoff every_field_differs() {
     Handoff h{};
     h.signal_mask = 0xfffffffffffffffe;
     h.ignored_signals = 0x8000000000000001;
-    h.cpu = {2440, 0x2a2, 1088, 1152, 2432, 1};
+    h.cpu = {2440, 0x2a2, 1088, 1152, 2432, 1, 2};
     h.policy_fd = 4095;
     h.target_fd = 4082;
     h.filter_fd = -1;
@@ -45,6 +45,7 @@ TEST(Handoff, EveryFieldArrives) {
     EXPECT_EQ(got.cpu.high, sent.cpu.high);
     EXPECT_EQ(got.cpu.keys, sent.cpu.keys);
     EXPECT_EQ(got.cpu.spoilt_returns, sent.cpu.spoilt_returns);
+    EXPECT_EQ(got.cpu.even_ticks, sent.cpu.even_ticks);
     EXPECT_EQ(got.policy_fd, sent.policy_fd);
     EXPECT_EQ(got.target_fd, sent.target_fd);
     EXPECT_EQ(got.filter_fd, sent.filter_fd);
@@ -60,7 +61,7 @@ TEST(Handoff, EveryFieldArrives) {
 TEST(Handoff, FitsTheRoomKeptForIt) {
     Handoff h = every_field_differs();
     h.signal_mask = h.ignored_signals = ~0ul;
-    h.cpu = {~0u, ~0u, ~0u, ~0u, ~0u};
+    h.cpu = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
     h.forked_by = {~0u, ~0u};
     h.policy_fd = h.target_fd = h.base = 1 << 30;
     h.filter_fd = 1 << 30;
