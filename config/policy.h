@@ -56,7 +56,7 @@ struct SchedulerConfig {
 };
 
 struct StackConfig {
-    std::uint64_t runtime_stack_bytes;  // per coroutine, guard page excluded
+    std::uint64_t runtime_stack_bytes;  // of each, guard page excluded
 };
 
 struct IoConfig {

@@ -30,7 +30,17 @@ constexpr size_t kSlabBytes = 16u << 20, kLargePageBytes = 2u << 20;
 Lock g_pool_lock;
 Coroutine* g_free;
 OC_APART u8* g_chunk_table[kMaxChunks];  // .bss: what is not used costs nothing, and no mapping of its own
-OC_APART u8* g_stacks[kMaxChunks];       // those of the chunk's slots, of g_stack_bytes each with its guard
+
+// Runtime stacks: chunks of kSlotsPerChunk, each of g_stack_bytes with its guard below. Those that were never used touch no memory; those
+// that were are linked by a word of their own.
+constexpr size_t kLinkAt = 64;  // below the top
+Lock g_stack_lock;
+constexpr size_t kMaxStackChunks = kMaxChunks + 16;
+OC_APART u8* g_stacks[kMaxStackChunks];  // as many as chunks of coroutines, and those reserved
+size_t g_stack_chunks;
+size_t g_stacks_fresh;    // so many were used once, in order
+u64 g_free_stack;
+u64 g_stacks_of_parent;   // in the child of a fork: those of the first chunk, a bit each, that nobody here has used yet
 size_t g_stack_bytes;
 size_t g_mapped;  // chunks there are; in the child of a fork more than chunk_count
 u8* g_slab;
@@ -61,13 +71,14 @@ u8* from_slab() {
 // Caller holds g_pool_lock.
 bool grow() {
     g_pool.chunks = g_chunk_table;
-    if (g_pool.chunk_count == kMaxChunks) return false;
+    if (g_pool.chunk_count == kMaxChunks || g_stack_chunks + 2 > kMaxStackChunks) return false;
     if (g_pool.chunk_count < g_mapped) {
         g_pool.chunk_count++;
         return true;
     }
     u8* chunk = g_mapped < kSmallChunks ? nullptr : from_slab();
-    size_t bytes = stacks_bytes() + (chunk ? 0 : chunk_bytes());
+    // The first brings a chunk of stacks more, for the workers (runtime_stacks_reserve).
+    size_t stacks = g_mapped ? 1 : 2, bytes = stacks * stacks_bytes() + (chunk ? 0 : chunk_bytes());
     long r = sys(__NR_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(r)) {
         if (chunk) g_slab_left += chunk_bytes();
@@ -76,8 +87,11 @@ bool grow() {
     sys(__NR_madvise, r, bytes, MADV_NOHUGEPAGE);
     // Slots stay untouched, and stacks without their guards, until used: free_next lives in the slot, so none is linked and they
     // follow by `fresh` count.
-    g_stacks[g_mapped] = (u8*)r;
-    g_chunk_table[g_mapped] = chunk ? chunk : (u8*)r + stacks_bytes();
+    {
+        Locked held(g_stack_lock);
+        for (size_t i = 0; i < stacks; i++) g_stacks[g_stack_chunks++] = (u8*)r + i * stacks_bytes();
+    }
+    g_chunk_table[g_mapped] = chunk ? chunk : (u8*)r + stacks * stacks_bytes();
     g_mapped++;
     g_pool.chunk_count++;
     return true;
@@ -93,14 +107,13 @@ void coroutine_pool_init(u64 runtime_stack_bytes) {
 
 Coroutine* coroutine_alloc() {
     Coroutine* c;
-    u64 sequence = 0, stack;
+    u64 sequence = 0;
     {
         Locked held(g_pool_lock);
         c = g_free;
         if (c) {
             g_free = c->free_next;
             sequence = c->wait_sequence;
-            stack = c->runtime_stack;
         } else {
             // Zeros, and not to be read before they are written: the page of zeros mapped in between costs a second fault, and the
             // other workers a flush of their TLBs.
@@ -109,9 +122,6 @@ Coroutine* coroutine_alloc() {
                 g_pool.fresh = 0;
             }
             u64 slot = g_pool.fresh++;
-            u8* bottom = g_stacks[g_pool.chunk_count - 1] + slot * g_stack_bytes;
-            guard(bottom);
-            stack = u64(bottom) + g_stack_bytes;
             c = (Coroutine*)(g_pool.chunks[g_pool.chunk_count - 1] + slot * g_pool.slot_bytes);
         }
     }
@@ -120,16 +130,76 @@ Coroutine* coroutine_alloc() {
     c->wait_sequence = sequence + 1;
     c->wait_word.store(c->wait_sequence << 8 | u8(WakeReason::woken), std::memory_order_relaxed);
     c->xsave = (u8*)c + g_pool.slot_bytes - xsave_bytes();
-    c->runtime_stack = stack;
     c->call_nr = kNoCall;
     return c;
 }
 
 void coroutine_free(Coroutine* c) {
+    if (c->runtime_stack) runtime_stack_give(c->runtime_stack);
+    c->runtime_stack = 0;
     Locked held(g_pool_lock);
     c->free_next = g_free;
     g_free = c;
 }
+
+u64 runtime_stack_take() {
+    u8* bottom;
+    {
+        Locked held(g_stack_lock);
+        if (u64 top = g_free_stack) {
+            g_free_stack = *(u64*)(top - kLinkAt);
+            return top;
+        }
+        if (g_stacks_of_parent) {
+            u64 slot = u64(__builtin_ctzl(g_stacks_of_parent));
+            g_stacks_of_parent &= g_stacks_of_parent - 1;
+            return u64(g_stacks[0]) + (slot + 1) * g_stack_bytes;
+        }
+        OC_CHECK(g_stacks_fresh < g_stack_chunks * kSlotsPerChunk);
+        bottom = g_stacks[g_stacks_fresh / kSlotsPerChunk] + g_stacks_fresh % kSlotsPerChunk * g_stack_bytes;
+        g_stacks_fresh++;
+    }
+    guard(bottom);
+    return u64(bottom) + g_stack_bytes;
+}
+
+void runtime_stack_give(u64 top) {
+    Locked held(g_stack_lock);
+    *(u64*)(top - kLinkAt) = g_free_stack;
+    g_free_stack = top;
+}
+
+bool runtime_stacks_reserve(u32 n) {
+    Locked held(g_pool_lock);
+    if (n <= (g_stack_chunks - g_mapped) * kSlotsPerChunk) return true;
+    if (g_stack_chunks == kMaxStackChunks) return false;
+    long r = sys(__NR_mmap, nullptr, stacks_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(r)) return false;
+    sys(__NR_madvise, r, stacks_bytes(), MADV_NOHUGEPAGE);
+    Locked stacks(g_stack_lock);
+    g_stacks[g_stack_chunks++] = (u8*)r;
+    return true;
+}
+
+namespace {
+
+// In the child of a fork: all stacks but `mine` are free again, without a write to any.
+void stacks_after_fork(u64 mine) {
+    g_stack_lock.reset();
+    size_t own = 0, used_chunks = (g_stacks_fresh + kSlotsPerChunk - 1) / kSlotsPerChunk;
+    while (mine - 1 - (u64)g_stacks[own] >= stacks_bytes()) own++;
+    size_t used = own + 1 == used_chunks ? g_stacks_fresh - own * kSlotsPerChunk : kSlotsPerChunk;
+    std::swap(g_stacks[0], g_stacks[own]);
+    for (size_t i = 1; i < used_chunks; i++) sys(__NR_madvise, g_stacks[i], stacks_bytes(), MADV_DONTNEED);
+    u64 slot = (mine - 1 - (u64)g_stacks[0]) / g_stack_bytes;
+    static_assert(kSlotsPerChunk == 64);
+    g_stacks_of_parent = (used == 64 ? ~0ul : (1ul << used) - 1) & ~(1ul << slot);
+    g_free_stack = 0;
+    // What is left of the first chunk comes before the next ones; its guards are new.
+    g_stacks_fresh = used;
+}
+
+}  // namespace
 
 namespace {
 
@@ -184,11 +254,8 @@ void coroutine_pool_after_fork(Coroutine* survivor) {
     while ((u64)survivor - (u64)g_pool.chunks[own] >= chunk_bytes()) own++;
     size_t used = own + 1 == g_pool.chunk_count ? g_pool.fresh : kSlotsPerChunk;
     std::swap(g_pool.chunks[0], g_pool.chunks[own]);
-    std::swap(g_stacks[0], g_stacks[own]);
-    for (size_t i = 1; i < g_pool.chunk_count; i++) {
-        sys(__NR_madvise, g_pool.chunks[i], chunk_bytes(), MADV_DONTNEED);
-        sys(__NR_madvise, g_stacks[i], stacks_bytes(), MADV_DONTNEED);
-    }
+    for (size_t i = 1; i < g_pool.chunk_count; i++) sys(__NR_madvise, g_pool.chunks[i], chunk_bytes(), MADV_DONTNEED);
+    stacks_after_fork(survivor->runtime_stack);
     g_pool.chunk_count = 1;
     g_pool.fresh = used;
     for (size_t k = 0; k < used; k++) {
@@ -206,27 +273,16 @@ extern "C" void oc_finish_switch(boost::context::detail::transfer_t from);
 
 namespace {
 
-struct StartRecord {
-    void (*entry)(Coroutine*);
-    Coroutine* c;
-};
-
 void trampoline(boost::context::detail::transfer_t from) {
     oc_finish_switch(from);
-    Coroutine* c = (Coroutine*)trap_thread()->current;
-    StartRecord* record = (StartRecord*)(c->runtime_stack - sizeof(StartRecord));
-    record->entry(c);
-    check_failed("a coroutine's entry returned", __FILE__, __LINE__);
+    asm volatile("jmp oc_go_on" : : "D"(trap_thread()->current) : "memory");
+    __builtin_unreachable();
 }
 
 }  // namespace
 
-void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*)) {
-    StartRecord* record = (StartRecord*)(c->runtime_stack - sizeof(StartRecord));
-    record->entry = entry;
-    record->c = c;
-    void* top = (void*)(c->runtime_stack - 64);
-    c->fiber = boost::context::detail::make_fcontext(top, g_stack_bytes - kPageBytes - 64, trampoline);
+boost::context::detail::fcontext_t fiber_on(u64 top) {
+    return boost::context::detail::make_fcontext((void*)top, g_stack_bytes - kPageBytes, trampoline);
 }
 
 void registry_add(Coroutine* c) {

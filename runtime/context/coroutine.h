@@ -1,8 +1,11 @@
 // coroutine.h - one guest thread: its machine state, its runtime stack, its place in the scheduler
 //
-// A coroutine lives in a slot of the stack pool: [guard page | runtime stack ... | Coroutine | XSAVE area]. Slots are
-// never returned to the kernel while the process lives, so a stale pointer is always safe to look at (wait words carry a
-// sequence number that tells an old wait from the present one).
+// A coroutine lives in a slot of the pool: [Coroutine | XSAVE area]. Slots are never returned to the kernel while the process lives, so
+// a stale pointer is always safe to look at (wait words carry a sequence number that tells an old wait from the present one).
+//
+// A runtime stack it has while it runs, and while it is parked or queued in the middle of a call whose rest lies there. One that begins,
+// and one that waits for a futex, has none: what is left to do is `resume`, which begins on whatever stack the worker has at hand
+// (sched/switch.h). So a sleeping thread costs no page for it, and switches among such threads stay on one.
 //
 // Runs in the core: no libc, no vector registers. glibc's headers are used for the kernel's types only.
 //
@@ -19,12 +22,15 @@
 
 #include "runtime/base/lock.h"
 #include "runtime/base/syscall.h"
+#include "runtime/context/futex_waiter.h"
 #include "seccomp/trap.h"
 
 struct oc_coroutine_row;  // bpf/events.h
 
 // context/switch_x86_64.S
 extern "C" boost::context::detail::transfer_t oc_switch(boost::context::detail::fcontext_t to, void* data);
+// c->resume(c) and on to the guest (syscalls/dispatch.cc); to be jumped to.
+extern "C" [[noreturn]] void oc_go_on(ocrun::Coroutine* c);
 
 namespace ocrun {
 
@@ -74,6 +80,7 @@ struct Coroutine : GuestContext {
     bool direct;       // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
     bool registered;   // in the registry
     bool blocks_here;  // the call in progress blocks in the kernel (syscalls/call.h)
+    bool leaves_stack; // the call in progress may park without a stack (syscalls/call.h, kParks)
     bool rule_holds;   // the policy's rule holds for the call in progress (process/rule_turns.h)
     bool pinned;       // has a kernel thread of its own (home), which runs nobody else
     bool own_files;    // unshared its descriptors: they are not those the runtime keeps readiness of
@@ -85,7 +92,8 @@ struct Coroutine : GuestContext {
     std::atomic<u32> permit;
     std::atomic<u32> sched_state;
 
-    boost::context::detail::fcontext_t fiber;
+    boost::context::detail::fcontext_t fiber;  // where it goes on on its stack; nullptr: it has none
+    long (*resume)(Coroutine*);                // what it goes on with then (syscalls/call.h, kParks)
     std::atomic<u64> wait_word;  // (sequence << 8) | WakeReason
     u64 wait_sequence;
     Coroutine* run_next;
@@ -98,6 +106,7 @@ struct Coroutine : GuestContext {
     // The futex it waited for last, for which value, and `calls` at its last call on it (sync/futex.cc, look_for_a_fight).
     u64 futex_at;
     u32 futex_expected, futex_calls;
+    Waiter futex;  // of a wait without a stack
 
     // signals; guarded by the signal lock except mask, which only the coroutine itself changes
     u64 mask, saved_mask;
@@ -181,10 +190,16 @@ void coroutine_pool_init(u64 runtime_stack_bytes);
 // A coroutine, or nullptr when memory is refused. Its extended state is the caller's to set (reset_xstate, copy_xstate). Not in
 // the registry yet.
 Coroutine* coroutine_alloc();
-// The slot may be reused at once; the caller no longer runs on its stack.
+// The slot may be reused at once; the caller no longer runs on its stack, which is given back.
 void coroutine_free(Coroutine* c);
-// Makes c start in entry(c) at its first switch.
-void coroutine_prepare(Coroutine* c, void (*entry)(Coroutine*));
+// A runtime stack, its top, and back with it. As long as no more are taken than there are coroutines and what was reserved beyond, there
+// is one: nothing can be done without where a coroutine is to go on. Any thread of ours.
+u64 runtime_stack_take();
+void runtime_stack_give(u64 top);
+// So many beyond the coroutines' number: false when memory is refused.
+bool runtime_stacks_reserve(u32 n);
+// A fiber on the stack `top` that begins with c->resume(c).
+boost::context::detail::fcontext_t fiber_on(u64 top);
 // In the child of a fork: every slot but `survivor` is free again.
 void coroutine_pool_after_fork(Coroutine* survivor);
 

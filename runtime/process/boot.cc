@@ -40,10 +40,10 @@ struct StackBlock {
 } g_block;
 
 // Runs as coroutine 1: the launcher's stack is dead now, its place is the guest's.
-void first_entry(Coroutine* c) {
+long first_entry(Coroutine*) {
     memcpy((void*)g_block.rsp, g_block.bytes, g_block.size);
     if (g_block.mapped) pages_free((void*)g_block.bytes, g_block.mapped);
-    oc_exit_loop(c);
+    return kNoResult;
 }
 
 // Code may be written while nobody else runs guest code. A child that shares this memory cannot be held.
@@ -152,7 +152,7 @@ long boot(BootRequest& q, const LibcLeftovers& libc, Text* why) {
     c->fs_base = 0;
     guest_filters_begin(c);
     registry_add(c);
-    coroutine_prepare(c, first_entry);
+    c->resume = first_entry;
 
     if (q.filter) {
         r = install_program(q.filter, q.filter_length);

@@ -64,7 +64,7 @@ void touch_stack(u64 top) {
     if (!only_worker() && arena_holds(top)) guest_cas_u32((u32*)((top - sizeof seen) & ~u64(sizeof seen - 1)), 0, 0, &seen);
 }
 
-void start_in_guest(Coroutine* c) { oc_exit_loop(c); }
+long start_in_guest(Coroutine*) { return kNoResult; }
 
 long new_thread(Coroutine* parent, const CloneRequest& q) {
     constexpr u64 kNeeded = CLONE_VM | CLONE_SIGHAND;
@@ -89,7 +89,7 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
     u32 tid = c->tid;
     if (q.flags & CLONE_PARENT_SETTID) put_guest((void*)q.parent_tid, tid);
     if (q.flags & CLONE_CHILD_SETTID) put_guest((void*)q.child_tid, tid);
-    coroutine_prepare(c, start_in_guest);
+    c->resume = start_in_guest;
     touch_stack(c->stack_top);
     if (parent->pinned) {
         // Natively it would begin with its creator's credentials, namespaces, descriptors ...
@@ -302,6 +302,7 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
     u64 pidfd_or_parent = (flags & CLONE_PIDFD) ? q.pidfd : q.parent_tid;
     if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) && q.pidfd != q.parent_tid) flags &= ~u64(CLONE_PARENT_SETTID);
     // `start` is read before a CLONE_VFORK parent goes on; another flavour needs a copy that stays.
+    c->runtime_stack = runtime_stack_take();
     DirectStart* stays = (DirectStart*)(c->runtime_stack - sizeof(DirectStart));
     *stays = start;
     g_direct_children.fetch_add(1, std::memory_order_seq_cst);

@@ -9,7 +9,6 @@
 #include "runtime/base/text.h"
 #include "runtime/sched/cpus.h"
 #include "runtime/sched/switch.h"
-#include "runtime/sched/timers.h"
 #include "runtime/sched/warm.h"
 
 namespace ocrun {
@@ -73,25 +72,71 @@ namespace {
         for (int i = 0; i < 8; i++) __builtin_ia32_pause();
 }
 
-void leave(Coroutine* c, After action) {
+// Who runs behind c, which parks or yields (nullptr: the idle loop); only a yield can find c itself.
+[[gnu::always_inline]] inline Coroutine* next_behind(Coroutine* c) {
     pay_owed(c);
     KThread* t = this_thread();
     if (++t->schedule_count % kHousekeepingSwitches == 0 && __builtin_ia32_rdtsc() - t->housekept_tsc > kHousekeepingTicks) housekeeping();
     // Without a place it runs nobody else; the idle loop parks it.
     Coroutine* next = t->retaken.load(std::memory_order_relaxed) ? nullptr : next_ready();
     if (__builtin_expect(t->fought_for != 0, 0)) leave_the_lock(t, next);
+    if (next && next != c) {
+        warm_next(t->run_head);
+        // The one that leaves may wait for a timer that no idle worker knows of.
+        if (!t->owner.load(std::memory_order_relaxed)) tick_want(false);
+    }
+    return next;
+}
+
+void leave(Coroutine* c, After action) {
+    Coroutine* next = next_behind(c);
     if (next == c) {
         // A parking coroutine is never in a queue before its stack is left; only a yield can find itself.
         c->sched_state.store(0, std::memory_order_relaxed);
         return;
     }
-    if (next) warm_next(t->run_head);
-    // The one that leaves may wait for a timer that no idle worker knows of.
-    if (next && !t->owner.load(std::memory_order_relaxed)) tick_want(false);
     switch_to(c, action, next);
 }
 
+// c has left its stack: from here on others may run it.
+inline void switched_out(Coroutine* c) {
+    if (c->sched_state.exchange(kSwitchedOut, std::memory_order_acq_rel) & kNotified) enqueue(c);
+}
+
+// A stack that nobody is on any more. (Pinned threads give it back: so many are not reserved.)
+void keep_stack(u64 stack) {
+    KThread* t = this_thread();
+    if (!t->spare_stack && !t->owner.load(std::memory_order_relaxed))
+        t->spare_stack = stack;
+    else
+        runtime_stack_give(stack);
+}
+
+// Off its stack. Returns if the next one has none, with that.
+Coroutine* leave_stack(Coroutine* c) {
+    Coroutine* next = next_behind(c);
+    KThread* t = this_thread();
+    SwitchRecord record{c, After::without_stack, c->runtime_stack};
+    change_coroutine(t, c, After::without_stack, next);
+    c->fiber = nullptr;
+    c->runtime_stack = 0;
+    if (next && !next->fiber) {
+        next->runtime_stack = record.stack;
+        switched_out(c);
+        return next;
+    }
+    oc_switch(next ? next->fiber : t->idle_fiber, &record);
+    check_failed("a stack was gone back to that its coroutine had left", __FILE__, __LINE__);
+}
+
 }  // namespace
+
+boost::context::detail::fcontext_t give_stack(KThread* t, Coroutine* to) {
+    u64 stack = t->spare_stack;
+    t->spare_stack = 0;
+    to->runtime_stack = stack ? stack : runtime_stack_take();
+    return fiber_on(to->runtime_stack);
+}
 
 void finish(transfer_t from) {
     SwitchRecord record = *(SwitchRecord*)from.data;
@@ -105,7 +150,11 @@ void finish(transfer_t from) {
     switch (record.action) {
         case After::parked:
             c->fiber = from.fctx;
-            if (c->sched_state.exchange(kSwitchedOut, std::memory_order_acq_rel) & kNotified) enqueue(c);
+            switched_out(c);
+            break;
+        case After::without_stack:
+            keep_stack(record.stack);
+            switched_out(c);
             break;
         case After::requeue:
             c->fiber = from.fctx;
@@ -119,6 +168,8 @@ void finish(transfer_t from) {
             handed(c, from.fctx);
             break;
         case After::dead:
+            keep_stack(c->runtime_stack);
+            c->runtime_stack = 0;
             coroutine_free(c);
             break;
         case After::start:
@@ -235,10 +286,14 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     c->waits_for = what;
     observe_park(c);
     if (!(c->sched_state.load(std::memory_order_acquire) & kNotified)) leave(c, After::parked);
-    c->sched_state.store(0, std::memory_order_relaxed);
-    c->waits_for = nullptr;
-    if (timed) timer_disarm(c);
-    return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
+    return wait_ended(c);
+}
+
+Coroutine* park_without_stack(Coroutine* c) {
+    if (c->wait_interruptible && signal_pending(c)) wake(c, c->wait_sequence << 8, WakeReason::signal);
+    if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();
+    observe_park(c);
+    return c->sched_state.load(std::memory_order_acquire) & kNotified ? c : leave_stack(c);
 }
 
 namespace {
@@ -314,6 +369,7 @@ void exit_coroutine(Coroutine* c) {
 void scheduler_after_fork() {
     observe_after_fork();
     KThread* t = this_thread();
+    t->spare_stack = 0;
     t->clock = {};  // it may have a time of its own (time_namespaces(7))
     this_coroutine()->owed.store(nullptr, std::memory_order_relaxed);
     run_queues_after_fork(t);
@@ -325,13 +381,13 @@ void scheduler_after_fork() {
 }
 
 void scheduler_start(Coroutine* c) {
-    SwitchRecord record{nullptr, After::start};
+    SwitchRecord record{nullptr, After::start, 0};
     c->sched_state.store(0, std::memory_order_relaxed);
     this_thread()->current = c;
     c->on.store(this_thread(), std::memory_order_relaxed);
     segment_bases_begin();
     load_fs_base(c);
-    oc_switch(c->fiber, &record);
+    oc_switch(way_to(this_thread(), c), &record);
     check_failed("the launcher's stack was resumed", __FILE__, __LINE__);
 }
 

@@ -7,6 +7,7 @@
 //
 // Lock order: signals, then futex buckets | descriptors | timers | offload, then registry, run queues (base/lock.h).
 #pragma once
+#include "runtime/sched/timers.h"
 #include "runtime/sched/worker.h"
 
 namespace ocrun {
@@ -72,6 +73,24 @@ void wake_for_signal(Coroutine* c);
 // Parks until woken or until deadline_ns (CLOCK_MONOTONIC; kNever). With a pending unblocked signal an interruptible wait
 // returns `signal` at once. `what` is a constant text for the dump.
 WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail);
+
+// The same in parts, for a coroutine that gives its runtime stack away. Behind wait_begin: what it waits for, until when, and the rest of
+// its call, which begins with wait_ended.
+inline void wait_prepare(Coroutine* c, u64 deadline_ns, const char* what, u64 detail, long (*resume)(Coroutine*)) {
+    if (deadline_ns != kNever) timer_arm(c, c->wait_sequence << 8, deadline_ns);
+    c->waits_detail = detail;
+    c->waits_for = what;
+    c->resume = resume;
+}
+// Parks. Returns who goes on on this very stack: the next one, or c itself, whose wait was over before. Where that is somebody who
+// has a stack it does not return.
+Coroutine* park_without_stack(Coroutine* c);
+inline WakeReason wait_ended(Coroutine* c) {
+    c->sched_state.store(0, std::memory_order_relaxed);
+    c->waits_for = nullptr;
+    if (__atomic_load_n(&c->timer_armed, __ATOMIC_RELAXED)) timer_disarm(c);
+    return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
+}
 
 // Puts a coroutine that never ran, or that lost its worker, into a run queue.
 void make_ready(Coroutine* c);

@@ -11,10 +11,12 @@ extern SchedulerHooks g_hooks;
 
 // As enum oc_switch_why. surplus: the worker has no place any more, its coroutine goes on elsewhere. handed: parks only once its
 // stack is left.
-enum class After : u8 { parked, requeue, dead, start, surplus, handed };
+// without_stack: parked, and the stack it ran on is the worker's.
+enum class After : u8 { parked, requeue, dead, start, surplus, handed, without_stack };
 struct SwitchRecord {
     Coroutine* from;  // nullptr: the idle loop
     After action;
+    u64 stack;  // without_stack: its top
 };
 
 // Runs first in whatever was switched to: completes what the one that left could not do on its own stack.
@@ -27,18 +29,24 @@ inline void handed(Coroutine* c, boost::context::detail::fcontext_t fiber) {
     if (__builtin_expect(announce_park(c), 0)) wake(c, c->wait_sequence << 8, WakeReason::woken);
 }
 
-// Leaves `from` (nullptr: the idle loop) for `to` (nullptr: the idle loop); returns when `from` runs again.
-[[gnu::always_inline]] inline void switch_now(Coroutine* from, After action, Coroutine* to) {
-    KThread* t = this_thread();
-    SwitchRecord record{from, action};
-    boost::context::detail::fcontext_t target = t->idle_fiber;
+inline constexpr u32 told_as(After action) {
+    switch (action) {
+        case After::surplus: return u32(After::requeue);
+        case After::handed:
+        case After::without_stack: return u32(After::parked);
+        default: return u32(action);
+    }
+}
+
+// What a switch does but for the stacks.
+[[gnu::always_inline]] inline void change_coroutine(KThread* t, Coroutine* from, After action, Coroutine* to) {
     u64 tsc = __builtin_ia32_rdtsc();
-    observe_switch(t, from, u32(action == After::surplus ? After::requeue : action == After::handed ? After::parked : action), to, tsc);
+    observe_switch(t, from, told_as(action), to, tsc);
     if (from) {
         if (from->xstate_live && action != After::dead) save_live_xstate(from);
         from->fs_base = fs_base_of(from);
         from->cpu_tsc += tsc - t->switched_in_tsc;
-        if (action == After::parked || action == After::handed) from->parked_since_tsc = tsc;
+        if (told_as(action) == u32(After::parked)) from->parked_since_tsc = tsc;
         from->table_words_set = false;
         from->on.store(nullptr, std::memory_order_relaxed);
     }
@@ -49,10 +57,24 @@ inline void handed(Coroutine* c, boost::context::detail::fcontext_t fiber) {
         to->on.store(t, std::memory_order_relaxed);  // seen before it looks at its signals: finish() has a fence on every way
         load_fs_base(to);
         if (__builtin_expect(to->affinity_set, 0)) affinity_apply(to);
-        target = to->fiber;
     }
     t->current = to;
-    boost::context::detail::transfer_t back = oc_switch(target, &record);
+}
+
+// A fiber for one that has no stack.
+boost::context::detail::fcontext_t give_stack(KThread* t, Coroutine* to);
+
+[[gnu::always_inline]] inline boost::context::detail::fcontext_t way_to(KThread* t, Coroutine* to) {
+    if (!to) return t->idle_fiber;
+    return __builtin_expect(to->fiber != nullptr, 1) ? to->fiber : give_stack(t, to);
+}
+
+// Leaves `from` (nullptr: the idle loop) for `to` (nullptr: the idle loop); returns when `from` runs again.
+[[gnu::always_inline]] inline void switch_now(Coroutine* from, After action, Coroutine* to) {
+    KThread* t = this_thread();
+    SwitchRecord record{from, action, 0};
+    change_coroutine(t, from, action, to);
+    boost::context::detail::transfer_t back = oc_switch(way_to(t, to), &record);
     SwitchRecord* left = (SwitchRecord*)back.data;
     if (__builtin_expect(left->action != After::handed, 0))
         finish(back);

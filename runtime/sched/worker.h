@@ -53,6 +53,7 @@ struct KThread : TrapThread {
     Ranked ranked;
     std::atomic<u32> run_count;
     boost::context::detail::fcontext_t idle_fiber;
+    u64 spare_stack;  // a runtime stack for the next one that has none, 0: none
     u32 schedule_count;
     u64 calls;                      // system calls that came here: each worker counts its own, a shared counter would move between CPUs
     std::atomic<u32> sleep_word;    // futex an idle worker sleeps on: 1 = get up

@@ -86,7 +86,7 @@ bool start_thread(KThread* t, void (*main)(void*)) {
 // g_start_lock held. A spare begins without a place and parks.
 bool start_worker(bool spare) {
     u32 n = g_worker_count.load(std::memory_order_relaxed);
-    if (n >= kMaxWorkers || g_unpinned >= g_limit + kMostSpares) return false;
+    if (n >= kMaxWorkers || g_unpinned >= g_limit + kMostSpares || !runtime_stacks_reserve(g_unpinned + 1)) return false;
     KThread* t = kthread_alloc(ThreadKind::worker);
     if (!t) return false;
     t->retaken.store(spare, std::memory_order_relaxed);

@@ -117,29 +117,50 @@ static void look_for_a_fight(Coroutine* c, u64 address, u32 expected) {
     c->futex_calls = c->calls;
 }
 
-static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, bool interruptible, const char* what) {
+// Begins a wait in w: 0, or why it is over already.
+[[gnu::always_inline]] static inline long queue_for(Waiter* w, Coroutine* c, u64 address, u32 expected, u32 bitset, bool interruptible, const char* what) {
     if (!bitset) return -EINVAL;
     if (address & 3) return -EINVAL;
-    Waiter w;
-    w.bucket = nullptr;
-    w.woken = w.is_pi = false;
-    w.pi_target = 0;
-    w.address = address;
-    w.bitset = bitset;
-    w.c = c;
-    w.token = wait_begin(c, interruptible);
-    long early = queue_if_unchanged(bucket_of(address), &w, expected, interruptible);
+    w->bucket = nullptr;
+    w->woken = w->is_pi = false;
+    w->pi_target = 0;
+    w->address = address;
+    w->bitset = bitset;
+    w->c = c;
+    w->token = wait_begin(c, interruptible);
+    long early = queue_if_unchanged(bucket_of(address), w, expected, interruptible);
     if (early) {
-        wake(c, w.token, WakeReason::woken);
+        wake(c, w->token, WakeReason::woken);
         wait_park(c, kNever, what, address);
         return early;
     }
     if (!only_worker()) look_for_a_fight(c, address, expected);
+    return 0;
+}
+
+static inline long result_of(WakeReason why) {
+    if (why == WakeReason::timeout) return -ETIMEDOUT;
+    return why == WakeReason::woken ? 0 : -EINTR;
+}
+
+static long wait_on(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, bool interruptible, const char* what) {
+    Waiter w;
+    if (long early = queue_for(&w, c, address, expected, bitset, interruptible, what)) return early;
     WakeReason why = wait_park(c, deadline_ns, what, address);
     unqueue_own(&w);
-    if (why == WakeReason::timeout) return -ETIMEDOUT;
-    if (why != WakeReason::woken) return -EINTR;
+    return result_of(why);
+}
+
+long futex_begin_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, long (*resume)(Coroutine*)) {
+    if (long early = queue_for(&c->futex, c, address, expected, bitset, true, kWaitsForWord)) return early;
+    wait_prepare(c, deadline_ns, kWaitsForWord, address, resume);
     return 0;
+}
+
+long futex_wait_result(Coroutine* c) {
+    WakeReason why = wait_ended(c);
+    unqueue_own(&c->futex);
+    return result_of(why);
 }
 
 long futex_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns) {

@@ -47,6 +47,9 @@ public:
 private:
     u32* word_;
 };
+// The same in two parts, for a park without a stack: 0 when the wait has begun that `resume` goes on with.
+long futex_begin_wait(Coroutine* c, u64 address, u32 expected, u32 bitset, u64 deadline_ns, long (*resume)(Coroutine*));
+long futex_wait_result(Coroutine* c);
 // Number woken, or -errno.
 long futex_wake(u64 address, u32 count, u32 bitset);
 long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compare, u32 expected);

@@ -8,20 +8,6 @@
 
 namespace ocrun {
 
-struct Bucket;
-
-struct Waiter {
-    Waiter *previous, *next;
-    Bucket* bucket;  // nullptr: not queued; changes under the locks of both buckets (requeue)
-    u64 address;
-    u32 bitset;
-    bool woken;
-    bool is_pi;     // waits for a PI lock
-    u64 pi_target;  // the PI word that a requeue moves it to, 0: not a waiter of that kind
-    Coroutine* c;
-    u64 token;
-};
-
 struct Bucket {
     Lock lock;
     Waiter *head, *tail;

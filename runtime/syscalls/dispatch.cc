@@ -75,6 +75,7 @@ long made_as_native(Call& call) {
 // A call about which the policy says something.
 [[gnu::noinline]] long run_by_rule(Call& call, Handler handler, const SyscallRule& rule, bool again) {
     Coroutine* c = call.c;
+    c->leaves_stack = false;
     if (rule.turns != 0) {
         if (!again) c->rule_holds = rule_has_its_turn(*g_policy, rule, call.nr);
         if (!c->rule_holds) return as_usual(call, handler);
@@ -125,6 +126,7 @@ long made_as_native(Call& call) {
     c->blocks_here = c->pinned;
     const SyscallRule& rule = g_policy->rules[call.nr];
     if (__builtin_expect(!says_nothing(rule), 0)) return run_by_rule(call, handler, rule, again);
+    c->leaves_stack = !again && !c->pinned && !c->direct;
     return as_usual(call, handler);
 }
 
@@ -144,14 +146,7 @@ bool settle_call(Coroutine* c) {
     return true;
 }
 
-// Inlined on the way in: returns behind a system call are mispredicted on some CPUs (hot_syscall).
-[[gnu::always_inline]] inline void run_and_store(Coroutine* c, u32 nr, bool again) {
-    this_thread()->calls++;
-    Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
-    c->call_nr = nr;
-    c->calls++;
-    observe_call(c, nr);
-    long r = run(call, again);
+[[gnu::always_inline]] inline void store_result(Coroutine* c, u32 nr, long r) {
     observe_return(c, nr, r);
     c->call_nr = kNoCall;
     if (is_restart(r)) {
@@ -161,6 +156,20 @@ bool settle_call(Coroutine* c) {
     }
     c->restart_deadline_ns = 0;
     c->regs.rax = u64(r);
+}
+
+// Inlined on the way in: returns behind a system call are mispredicted on some CPUs (hot_syscall).
+// False: it parks (kParks).
+[[gnu::always_inline]] inline bool run_and_store(Coroutine* c, u32 nr, bool again) {
+    this_thread()->calls++;
+    Call call{c, nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
+    c->call_nr = nr;
+    c->calls++;
+    observe_call(c, nr);
+    long r = run(call, again);
+    if (r == kParks) return false;
+    store_result(c, nr, r);
+    return true;
 }
 
 void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr, true); }
@@ -235,6 +244,16 @@ namespace {
     resume_guest(c);
 }
 
+// One without a stack begins on this one.
+[[gnu::always_inline]] inline void go_on(Coroutine* c) {
+    if (__builtin_expect(g_key_rights_used, 0)) load_key_rights(c);
+    long r = c->resume(c);
+    if (r == kCallAgain)
+        run_again(c, c->call_nr);
+    else if (r != kNoResult)
+        store_result(c, c->call_nr, r);
+}
+
 [[noreturn]] [[gnu::always_inline]] inline void enter(Coroutine* c) {
     c->restart = 0;
     if (__builtin_expect(c->trim_to != 0, 0) && c->trap_nr != __NR_exit) stack_trim_now(c);
@@ -242,12 +261,20 @@ namespace {
         c->restart_deadline_ns = 0;
         signal_return(c);
     } else {
-        run_and_store(c, c->trap_nr, false);
+        if (!run_and_store(c, c->trap_nr, false)) {
+            c = park_without_stack(c);
+            go_on(c);
+        }
     }
     leave(c);
 }
 
 }  // namespace
+
+extern "C" void oc_go_on(Coroutine* c) {
+    go_on(c);
+    leave(c);
+}
 
 extern "C" void oc_exit_loop(GuestContext* g) { leave(static_cast<Coroutine*>(g)); }
 

@@ -245,6 +245,21 @@ static long read_wait(const Call& call, u64* deadline, u32* bitset) {
     return *bitset ? 0 : -EINVAL;
 }
 
+static long any_futex(Call& call);
+
+// The rest of FUTEX_WAIT and FUTEX_WAIT_BITSET without a stack.
+static long behind_wait(Coroutine* c) {
+    long r = futex_wait_result(c);
+    if (r != -EINTR) return r;
+    return !signal_pending(c) ? kCallAgain : c->regs.r10 ? kRestartRestartBlock : kRestartSys;
+}
+
+[[gnu::always_inline]] static inline long begin_wait(Call& call, u32 bitset, u64 deadline) {
+    long r = futex_begin_wait(call.c, call.a[0], u32(call.a[2]), bitset, deadline, behind_wait);
+    if (__builtin_expect(r == kFutexInKernel, 0)) return any_futex(call);
+    return r == 0 ? kParks : r;
+}
+
 static long any_futex(Call& call) {
     Coroutine* c = call.c;
     u32 op = u32(call.a[1]);
@@ -300,6 +315,10 @@ static long any_futex(Call& call) {
                 return wait_in_kernel(call, ring_futex_wait(address, value, bitset, op), deadline, command == FUTEX_WAIT);
             if (!is_private(op))
                 if (long r = check_place(address, op)) return r;
+            if (c->leaves_stack) {
+                if (command == FUTEX_WAIT && deadline != kNever) c->restart_deadline_ns = deadline;
+                return begin_wait(call, bitset, deadline);
+            }
             for (;;) {
                 long r = futex_wait(c, address, value, bitset, deadline);
                 if (r == kFutexInKernel) return any_futex(call);
@@ -389,6 +408,7 @@ static long any_futex(Call& call) {
     }
 }
 
+
 // What locks and conditions do all day goes straight to the table; any_futex does the same and all else.
 long h_futex(Call& call) {
     u32 op = u32(call.a[1]);
@@ -402,6 +422,7 @@ long h_futex(Call& call) {
     }
     bool any_bit = command == FUTEX_WAIT || (command == FUTEX_WAIT_BITSET && u32(call.a[5]) == ~0u);
     if (!any_bit || call.a[3] || (op & FUTEX_CLOCK_REALTIME && command == FUTEX_WAIT)) return any_futex(call);
+    if (call.c->leaves_stack) return begin_wait(call, ~0u, kNever);
     long r = futex_wait(call.c, call.a[0], value, ~0u, kNever);
     if (r == 0 || r == -EAGAIN) return r;
     if (r == -EINTR && signal_pending(call.c)) return kRestartSys;

@@ -32,6 +32,20 @@ long sleep_until(Coroutine* c, u64 deadline) {
     }
 }
 
+// What is left goes where the call wants it, if anywhere.
+long interrupted(Coroutine* c, u64 rest, u64 deadline) {
+    c->restart_deadline_ns = deadline;
+    return rest && put_guest((void*)rest, remaining(deadline)) ? -EFAULT : kRestartRestartBlock;
+}
+
+// The rest of relative_sleep without a stack.
+long behind_sleep(Coroutine* c) {
+    if (wait_ended(c) == WakeReason::timeout) return 0;
+    u64 deadline = c->restart_deadline_ns;
+    if (signal_pending(c)) return interrupted(c, c->call_nr == __NR_nanosleep ? c->regs.rsi : c->regs.r10, deadline);
+    return now_ns() >= deadline ? 0 : kCallAgain;
+}
+
 long relative_sleep(Call& call, u64 request, u64 rest) {
     Timespec64 t;
     u64 deadline = call.c->restart_deadline_ns;
@@ -40,12 +54,14 @@ long relative_sleep(Call& call, u64 request, u64 rest) {
         long r = deadline_from(t, &deadline);
         if (r) return r;
     }
-    long r = sleep_until(call.c, deadline);
-    if (r == kRestartRestartBlock) {
+    if (call.c->leaves_stack && !blocks_here(call.c)) {
         call.c->restart_deadline_ns = deadline;
-        if (rest && put_guest((void*)rest, remaining(deadline))) return -EFAULT;
+        wait_begin(call.c, true);
+        wait_prepare(call.c, deadline, "sleep", deadline, behind_sleep);
+        return kParks;
     }
-    return r;
+    long r = sleep_until(call.c, deadline);
+    return r == kRestartRestartBlock ? interrupted(call.c, rest, deadline) : r;
 }
 
 }  // namespace
