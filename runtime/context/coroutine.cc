@@ -275,8 +275,7 @@ namespace {
 
 void trampoline(boost::context::detail::transfer_t from) {
     oc_finish_switch(from);
-    asm volatile("jmp oc_go_on" : : "D"(trap_thread()->current) : "memory");
-    __builtin_unreachable();
+    oc_go_on((Coroutine*)trap_thread()->current);
 }
 
 }  // namespace

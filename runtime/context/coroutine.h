@@ -4,7 +4,7 @@
 // a stale pointer is always safe to look at (wait words carry a sequence number that tells an old wait from the present one).
 //
 // A runtime stack it has while it runs, and while it is parked or queued in the middle of a call whose rest lies there. One that begins,
-// and one that waits for a futex, has none: what is left to do is `resume`, which begins on whatever stack the worker has at hand
+// and one that waits for a futex or for time, has none: what is left to do is `resume`, which begins on whatever stack the worker has at hand
 // (sched/switch.h). So a sleeping thread costs no page for it, and switches among such threads stay on one.
 //
 // Runs in the core: no libc, no vector registers. glibc's headers are used for the kernel's types only.
@@ -29,7 +29,7 @@ struct oc_coroutine_row;  // bpf/events.h
 
 // context/switch_x86_64.S
 extern "C" boost::context::detail::transfer_t oc_switch(boost::context::detail::fcontext_t to, void* data);
-// c->resume(c) and on to the guest (syscalls/dispatch.cc); to be jumped to.
+// c->resume(c) and on to the guest (syscalls/dispatch.cc).
 extern "C" [[noreturn]] void oc_go_on(ocrun::Coroutine* c);
 
 namespace ocrun {
@@ -81,6 +81,7 @@ struct Coroutine : GuestContext {
     bool registered;   // in the registry
     bool blocks_here;  // the call in progress blocks in the kernel (syscalls/call.h)
     bool leaves_stack; // the call in progress may park without a stack (syscalls/call.h, kParks)
+    bool prepared;     // it is about to (wait_prepare)
     bool rule_holds;   // the policy's rule holds for the call in progress (process/rule_turns.h)
     bool pinned;       // has a kernel thread of its own (home), which runs nobody else
     bool own_files;    // unshared its descriptors: they are not those the runtime keeps readiness of

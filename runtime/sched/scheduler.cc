@@ -290,6 +290,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
 }
 
 Coroutine* park_without_stack(Coroutine* c) {
+    c->prepared = false;
     if (c->wait_interruptible && signal_pending(c)) wake(c, c->wait_sequence << 8, WakeReason::signal);
     if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();
     observe_park(c);

@@ -81,6 +81,7 @@ inline void wait_prepare(Coroutine* c, u64 deadline_ns, const char* what, u64 de
     c->waits_detail = detail;
     c->waits_for = what;
     c->resume = resume;
+    c->prepared = true;
 }
 // Parks. Returns who goes on on this very stack: the next one, or c itself, whose wait was over before. Where that is somebody who
 // has a stack it does not return.
@@ -88,7 +89,7 @@ Coroutine* park_without_stack(Coroutine* c);
 inline WakeReason wait_ended(Coroutine* c) {
     c->sched_state.store(0, std::memory_order_relaxed);
     c->waits_for = nullptr;
-    if (__atomic_load_n(&c->timer_armed, __ATOMIC_RELAXED)) timer_disarm(c);
+    if (__atomic_load_n(&c->timer_armed, __ATOMIC_ACQUIRE)) timer_disarm(c);
     return WakeReason(c->wait_word.load(std::memory_order_acquire) & 0xff);
 }
 

@@ -52,8 +52,10 @@ u64 timers_run(u64 now) {
     while (!timers().empty() && timers().begin()->timer_deadline_ns <= now) {
         Coroutine& c = *timers().begin();
         timers().erase(timers().begin());
-        c.timer_armed = false;
-        wake(&c, c.timer_token, WakeReason::timeout);
+        // From then on it is off the list for its own coroutine, which asks without the lock (wait_ended).
+        u64 token = c.timer_token;
+        __atomic_store_n(&c.timer_armed, false, __ATOMIC_RELEASE);
+        wake(&c, token, WakeReason::timeout);
     }
     refresh_next();
     return g_next.load(std::memory_order_relaxed);

@@ -257,6 +257,7 @@ long worker_pin(Coroutine* c) {
         t->tick_made = false;
         t->latched.store(0, std::memory_order_relaxed);
         t->current = nullptr;
+        t->clock = {};
         t->ended = false;
         t->slot->pinned = 1;
         t->slot->state = OC_WORKER_IDLE;

@@ -167,12 +167,18 @@ bool settle_call(Coroutine* c) {
     c->calls++;
     observe_call(c, nr);
     long r = run(call, again);
-    if (r == kParks) return false;
+    if (r == kParks && c->prepared) return false;
     store_result(c, nr, r);
     return true;
 }
 
 void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr, true); }
+
+// What woke it was no reason to end the call: still the same one for whoever counts.
+[[gnu::noinline]] void call_goes_on(Coroutine* c) {
+    Call call{c, c->call_nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
+    store_result(c, call.nr, run(call, true));
+}
 
 }  // namespace
 
@@ -249,7 +255,7 @@ namespace {
     if (__builtin_expect(g_key_rights_used, 0)) load_key_rights(c);
     long r = c->resume(c);
     if (r == kCallAgain)
-        run_again(c, c->call_nr);
+        call_goes_on(c);
     else if (r != kNoResult)
         store_result(c, c->call_nr, r);
 }

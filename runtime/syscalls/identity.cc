@@ -27,7 +27,9 @@ long pinned_call(Call& call) {
         long r = worker_pin(call.c);
         if (r) return r;
     }
-    return native(call);
+    long r = native(call);
+    this_thread()->clock = {};  // it may be another one's (time_namespaces(7))
+    return r;
 }
 
 long native_everywhere(Call& call) {

@@ -201,17 +201,18 @@ long h_select(Call& call) {
     struct {
         i64 seconds, microseconds;
     } asked{};
+    Timespec64 t{};
     u64 deadline = kNever;
     if (call.a[4]) {
         if (get_guest(&asked, (void*)call.a[4])) return -EFAULT;
         if (asked.seconds < 0 || asked.microseconds < 0) return -EINVAL;
-        Timespec64 t{asked.seconds + asked.microseconds / 1000000, asked.microseconds % 1000000 * 1000};
+        t = {asked.seconds + asked.microseconds / 1000000, asked.microseconds % 1000000 * 1000};
         if (t.tv_sec < 0) return -EINVAL;
         deadline = now_or_later_ns() + span_ns(t);
     }
     long r = select_until(call, deadline, {});
     if (deadline == kNever || (!asked.seconds && !asked.microseconds)) return r;
-    Timespec64 left = remaining(deadline);
+    Timespec64 left = rest_of(t, deadline);
     asked = {left.tv_sec, left.tv_nsec / 1000};
     return put_guest((void*)call.a[4], asked) && r == kRestartNoHand ? -EINTR : r;
 }

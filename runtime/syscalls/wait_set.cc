@@ -52,8 +52,14 @@ long read_timeout(u64 guest, Timeout* t) {
     return deadline_from(t->asked, &t->deadline_ns);
 }
 
+Timespec64 rest_of(const Timespec64& asked, u64 deadline_ns) {
+    Timespec64 left = remaining(deadline_ns);
+    bool more = left.tv_sec > asked.tv_sec || (left.tv_sec == asked.tv_sec && left.tv_nsec > asked.tv_nsec);
+    return more ? asked : left;
+}
+
 long finish_timeout(u64 guest, const Timeout& t, long r) {
-    if (guest && (t.asked.tv_sec || t.asked.tv_nsec) && put_guest((void*)guest, remaining(t.deadline_ns)) &&
+    if (guest && (t.asked.tv_sec || t.asked.tv_nsec) && put_guest((void*)guest, rest_of(t.asked, t.deadline_ns)) &&
         r == kRestartNoHand)
         return -EINTR;
     return r;

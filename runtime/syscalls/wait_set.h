@@ -145,6 +145,8 @@ struct Timeout {
 };
 // 0 or -errno.
 long read_timeout(u64 guest, Timeout* t);
+// What is left until the deadline, not more than was asked for (it is reckoned from a moment no earlier than the call's).
+Timespec64 rest_of(const Timespec64& asked, u64 deadline_ns);
 // Writes back what is left; a zero time-out is left alone (fs/select.c, poll_select_finish). Returns the call's result.
 long finish_timeout(u64 guest, const Timeout& t, long r);
 
