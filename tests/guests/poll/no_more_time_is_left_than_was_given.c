@@ -4,7 +4,14 @@
 
 #include "check.h"
 
+static void* wait_for_ever(void* arg) {
+    pause();
+    return arg;
+}
+
 int main(void) {
+    pthread_t other;
+    CHECK_EQ(pthread_create(&other, NULL, wait_for_ever, NULL), 0);
     int fds[2];
     CHECK_EQ(pipe(fds), 0);
     CHECK_EQ(write(fds[1], "x", 1), 1);
