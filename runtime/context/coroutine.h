@@ -173,7 +173,7 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
-inline constexpr char kWaitsForWord[] = "futex";  // as waits_for
+inline constexpr char kWaitsForWord[] = "futex", kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";  // as waits_for
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

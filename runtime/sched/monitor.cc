@@ -14,6 +14,7 @@
 #include "runtime/sched/observe.h"
 #include "runtime/sched/permit.h"
 #include "runtime/sched/scheduler.h"
+#include "runtime/sched/tick.h"
 #include "runtime/sched/workers_internal.h"
 
 namespace ocrun {
@@ -65,11 +66,12 @@ enum class Finding : u8 { nothing, suspect, candidate, acted };
 bool deaf(KThread* t, u64 now) {
     u32 ticks = __atomic_load_n(&t->ticks, __ATOMIC_RELAXED);
     u64 period = t->tick_ns.load(std::memory_order_relaxed);
-    if (ticks != t->seen_ticks || !period) {
+    // Without ticks: as long as nobody kicks it.
+    if (ticks != t->seen_ticks || !(period || (g_tick_max_ns && t->kicked.load(std::memory_order_relaxed)))) {
         t->seen_ticks = ticks;
         t->out_of_kernel_ns = now;
     }
-    return now - t->out_of_kernel_ns > kTicksMissed * period;
+    return now - t->out_of_kernel_ns > kTicksMissed * (period ? period : g_tick_max_ns);
 }
 
 // The place of a stuck worker goes to a spare one. Where there is none because there never was a second worker, the stuck one has to

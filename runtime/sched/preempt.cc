@@ -34,15 +34,15 @@ Coroutine* next_by_tick(Coroutine* c) {
     return next;
 }
 
-// Who does not run waits for words that the others write, for no time and no descriptor.
-bool only_words_are_waited_for() {
+// Who does not run waits for words that the others write or for signals, for no time and no descriptor: nobody has to look for news.
+bool no_news_to_look_for() {
     constexpr size_t kLook = 64;
     if (timers_next() != kNever || !g_registry_lock.try_lock()) return false;
     bool only = registry().size() <= kLook;
     if (only)
         for (const Coroutine& c : registry()) {
             const char* what = __atomic_load_n(&c.waits_for, __ATOMIC_RELAXED);
-            if (what && what != kWaitsForWord) only = false;
+            if (what && what != kWaitsForWord && what != kWaitsInPause && what != kWaitsInSuspend && what != kWaitsForSignals) only = false;
         }
     g_registry_lock.unlock();
     return only;
@@ -137,7 +137,14 @@ bool preempted(Coroutine* c, bool ticked) {
     t->tick_calls = t->calls;
     t->tick_waiting = waiting;
     // What one waits for may come from a descriptor that nobody else looks at.
-    tick_adapt(queued || (waits && !relieved), moves || computes, relieved || registry().size() < 2, computes && only_words_are_waited_for());
+    bool in_turns = queued || (waits && !relieved), undisturbed = computes && no_news_to_look_for();
+    tick_adapt(in_turns, moves || computes, relieved || registry().size() < 2 || undisturbed, undisturbed);
+    if (undisturbed && !in_turns && !relieved) {
+        g_hooks.idle();
+        // What was queued for all before they could see that there are no more ticks here (worker_rouse).
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (g_inject_count.load(std::memory_order_relaxed)) tick_want(true);
+    }
     if (moves) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;

@@ -76,11 +76,11 @@ void enqueue_common(Coroutine* c) {
             push(&g_inject_head, &g_inject_tail, c);
         g_inject_count.fetch_add(1, std::memory_order_seq_cst);
     }
-    // If all workers are idle one must get up; busy ones look at every switch.
+    // If all workers are idle one must get up; busy ones look at every switch and tick.
     if (KThread* poller = idle_poller(); poller && poller != this_thread())
         kick_poller(poller);
-    else if (!sleeper_wake())
-        worker_start_one();
+    else if (!sleeper_wake() && !worker_start_one())
+        worker_rouse();
 }
 
 void enqueue_home(Coroutine* c) {

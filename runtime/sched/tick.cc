@@ -47,14 +47,14 @@ void tick_want(bool queued) {
     set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
-void tick_adapt(bool queued, bool moves, bool somebody_idle, bool undisturbed) {
+void tick_adapt(bool queued, bool moves, bool looked_after, bool undisturbed) {
     constexpr u64 kUndisturbed = 4;
     KThread* t = this_thread();
     u64 now = t->tick_ns.load(std::memory_order_relaxed);
     if (!now) return;  // a last one, sent before it was stopped
     if (queued && !moves)
         set(t, g_min_ns);
-    else if (!queued && somebody_idle)
+    else if (!queued && looked_after)
         set(t, 0);
     else
         set(t, std::min({now * 2, undisturbed ? kUndisturbed * g_tick_max_ns : g_tick_max_ns, kMostNs}));

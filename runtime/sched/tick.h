@@ -7,8 +7,8 @@
 // The period adapts between the policy's bounds: the shortest while a tick finds somebody waiting for the CPU and the same
 // coroutine running as at the last one; doubling otherwise, and while all who take turns only compute, then beyond the longest, up to
 // four times that, as long as nothing from outside can make anybody ready; none at all while the
-// worker has nothing queued and some other worker idles, who then looks after timers and descriptors. A busy worker with no idle
-// one beside it keeps its tick, because nobody else polls.
+// worker has nothing queued and some other worker idles, who then looks after timers and descriptors, or nobody waits for any. A busy
+// worker with no idle one beside it keeps its tick otherwise, because nobody else polls. What makes somebody ready starts ticks again.
 #pragma once
 #include "runtime/sched/worker.h"
 
@@ -21,9 +21,9 @@ extern u64 g_tick_max_ns;  // 0: no preemption
 void tick_init(bool preempt, u64 min_ns, u64 max_ns);
 // All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on.
 void tick_want(bool queued);
-// A tick came. moves: what is queued gets its turn without ticks, or has no use for more of them. undisturbed: nor can anything come
-// but from who runs.
-void tick_adapt(bool queued, bool moves, bool somebody_idle, bool undisturbed = false);
+// A tick came. moves: what is queued gets its turn without ticks, or has no use for more of them. looked_after: nobody needs this worker
+// to look for news. undisturbed: nor can anything come but from who runs.
+void tick_adapt(bool queued, bool moves, bool looked_after, bool undisturbed = false);
 void tick_stop();
 
 }  // namespace ocrun

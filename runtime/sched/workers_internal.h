@@ -11,6 +11,8 @@ void sleeper_register(KThread* t);
 void sleeper_unregister(KThread* t);
 // One more active worker: a parked spare, or a new one. False: all places are taken, or it cannot be had.
 bool worker_start_one();
+// A worker that computes without ticks looks at the common queue now.
+void worker_rouse();
 
 // Places: at most -w N workers are active; who has none is stuck in the kernel or a spare (sched/monitor.h).
 bool worker_retake(KThread* t);  // t loses its place; false: it had none

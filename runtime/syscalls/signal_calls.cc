@@ -150,7 +150,7 @@ long h_rt_sigtimedwait(Call& call) {
         wait_begin(c, true);
         // A signal posted between the look above and wait_begin is seen by wait_park only if unblocked: look again.
         if (signal_pending_set(c) & set) wake(c, c->wait_sequence << 8, WakeReason::woken);
-        WakeReason why = wait_park(c, deadline, "sigwait", set);
+        WakeReason why = wait_park(c, deadline, kWaitsForSignals, set);
         c->sigwait_set = 0;
         if (signal_pending_set(c) & set) continue;
         if (why == WakeReason::timeout) return -EAGAIN;
@@ -169,7 +169,7 @@ long h_rt_sigsuspend(Call& call) {
         if (signal_pending(c)) return kRestartNoHand;
         if (g_multi) {
             wait_begin(c, true);
-            wait_park(c, kNever, "sigsuspend", set);
+            wait_park(c, kNever, kWaitsInSuspend, set);
         } else {
             oc_syscall_intr(__NR_pause, 0, 0, 0, 0, 0, 0);
         }
@@ -183,7 +183,7 @@ long h_pause(Call& call) {
         if (signal_pending(c)) return kRestartNoHand;
         if (g_multi) {
             wait_begin(c, true);
-            wait_park(c, kNever, "pause", 0);
+            wait_park(c, kNever, kWaitsInPause, 0);
         } else {
             oc_syscall_intr(__NR_pause, 0, 0, 0, 0, 0, 0);
         }
