@@ -4,7 +4,7 @@
 // a stale pointer is always safe to look at (wait words carry a sequence number that tells an old wait from the present one).
 //
 // A runtime stack it has while it runs, and while it is parked or queued in the middle of a call whose rest lies there. One that begins,
-// and one that waits for a futex or for time, has none: what is left to do is `resume`, which begins on whatever stack the worker has at hand
+// and one that waits for a futex, for time or to read from a descriptor, has none: what is left to do is `resume`, which begins on whatever stack the worker has at hand
 // (sched/switch.h). So a sleeping thread costs no page for it, and switches among such threads stay on one.
 //
 // Runs in the core: no libc, no vector registers. glibc's headers are used for the kernel's types only.
@@ -22,6 +22,7 @@
 
 #include "runtime/base/lock.h"
 #include "runtime/base/syscall.h"
+#include "runtime/context/fd_waiter.h"
 #include "runtime/context/futex_waiter.h"
 #include "seccomp/trap.h"
 
@@ -107,7 +108,10 @@ struct Coroutine : GuestContext {
     // The futex it waited for last, for which value, and `calls` at its last call on it (sync/futex.cc, look_for_a_fight).
     u64 futex_at;
     u32 futex_expected, futex_calls;
-    Waiter futex;  // of a wait without a stack
+    union {  // of a wait without a stack
+        Waiter futex;
+        DescriptorWait descriptor;
+    };
 
     // signals; guarded by the signal lock except mask, which only the coroutine itself changes
     u64 mask, saved_mask;
@@ -173,7 +177,7 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
-inline constexpr char kWaitsForWord[] = "futex", kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";  // as waits_for
+inline constexpr char kWaitsForWord[] = "futex", kWaitsForDescriptor[] = "descriptor", kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";  // as waits_for
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

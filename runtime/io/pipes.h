@@ -5,11 +5,10 @@
 // is cheaper than the one that promises not to. All of it is a hint: other processes read and write too. A call that
 // blocked after all is ended by the tick and the pipe is no longer trusted (pipe_distrust).
 #pragma once
+#include "runtime/context/fd_waiter.h"
 #include "runtime/sched/scheduler.h"
 
 namespace ocrun {
-
-struct FdWaiter;
 
 struct Pipe {
     u64 inode;      // guarded by the table's lock

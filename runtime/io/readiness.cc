@@ -376,19 +376,29 @@ void fd_unlink(FdWaiter* w) {
     w->linked = false;
 }
 
+long fd_wait_begin(FdWaiter* w, Coroutine* c, int fd, u32 events, u32 seen) {
+    *w = {};
+    w->c = c;
+    w->fd = fd;
+    w->events = events;
+    w->token = wait_begin(c, true);
+    long r = fd_link(w, seen);
+    w->pipe = r == 0 ? fd_pipe(fd) : nullptr;
+    if (w->pipe) pipe_join(w->pipe, w);
+    return r;
+}
+
+void fd_wait_end(FdWaiter* w) {
+    if (w->pipe) pipe_leave(w->pipe, w);
+    fd_unlink(w);
+}
+
 long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeReason* why) {
-    FdWaiter w{};
-    w.c = c;
-    w.fd = fd;
-    w.events = events;
-    w.token = wait_begin(c, true);
-    long r = fd_link(&w, seen);
+    FdWaiter w;
+    long r = fd_wait_begin(&w, c, fd, events, seen);
     if (r != 0) wake(c, w.token, WakeReason::woken);
-    Pipe* pipe = r == 0 ? fd_pipe(fd) : nullptr;
-    if (pipe) pipe_join(pipe, &w);
-    *why = wait_park(c, deadline_ns, "descriptor", u64(fd));
-    if (pipe) pipe_leave(pipe, &w);
-    fd_unlink(&w);
+    *why = wait_park(c, deadline_ns, kWaitsForDescriptor, u64(fd));
+    fd_wait_end(&w);
     return is_error(r) ? r : 0;
 }
 

@@ -6,19 +6,10 @@
 // at once. Registrations are dropped before a descriptor number changes its meaning (fd_forget); a stale event is a
 // spurious wake at worst. Follows epoll(7).
 #pragma once
+#include "runtime/context/fd_waiter.h"
 #include "runtime/sched/scheduler.h"
 
 namespace ocrun {
-
-struct FdWaiter {
-    Coroutine* c;
-    u64 token;
-    int fd;
-    u32 events;      // EPOLLIN, EPOLLOUT, EPOLLPRI; errors and hang-ups always count
-    FdWaiter* next;
-    bool linked;
-    FdWaiter* next_in_pipe;  // pipes.cc
-};
 
 // What a descriptor is, as far as calls care; learnt once per number and forgotten with it.
 enum class FdKind : u8 {
@@ -47,7 +38,6 @@ bool fd_known_empty(int fd);
 // Urgent data was read out of turn: its mark still ends reads, though no event tells of it any more.
 void fd_note_urgent(int fd);
 // The pipe behind fd (pipes.h), nullptr when it is none or not known. Good until fd is forgotten.
-struct Pipe;
 Pipe* fd_pipe(int fd);
 // The word of the lock of a file's position (syscalls/read_write.cc), nullptr for what has none or is not known. Always valid.
 u32* fd_position_lock(int fd);
@@ -64,6 +54,10 @@ bool fd_registered(int fd);
 // Waits for `events` on fd. Returns 0 and the reason in *why (woken, timeout, signal); -EPERM when the descriptor has no
 // readiness (regular files, directories), -EBADF and others from epoll_ctl.
 long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeReason* why);
+// The same in parts: wait_begin with what follows, up to the park (fd_link's result: anything but 0 is no reason to park), and what is left
+// to do behind it.
+long fd_wait_begin(FdWaiter* w, Coroutine* c, int fd, u32 events, u32 seen);
+void fd_wait_end(FdWaiter* w);
 
 // The parts, for waiting on many descriptors at once: between wait_begin and wait_park link every waiter; returns 0, 1
 // when an event passed since `seen` (do not park), or -errno. After the wait unlink all.

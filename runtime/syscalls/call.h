@@ -17,6 +17,10 @@ struct Call {
     u64 a[6];
 };
 using Handler = long (*)(Call&);
+// The call that c makes, for what is left of it (Coroutine::resume).
+inline Call call_in_progress(Coroutine* c) {
+    return {c, c->call_nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
+}
 
 // include/linux/errno.h: never seen by user space.
 inline constexpr long kRestartSys = -512;           // again if SA_RESTART, else EINTR
@@ -25,7 +29,7 @@ inline constexpr long kRestartNoHand = -514;        // EINTR if a handler runs, 
 inline constexpr long kRestartRestartBlock = -516;  // as NoHand; Coroutine::restart_deadline_ns says till when
 // What no guest sees either. The call as it is, without a wait: run() makes it, which saves a return behind it.
 inline constexpr long kAsItIs = -599;
-// A wait for a word or for time has begun (wait_prepare), and is to go on without a runtime stack: c->resume has the rest of the handler, and returns the result,
+// A wait for a word, for time or for a descriptor has begun (wait_prepare), and is to go on without a runtime stack: c->resume has the rest of the handler, and returns the result,
 // kCallAgain for the same call once more, or kNoResult where there is none to store.
 // (A result may look like it: lseek in /proc/self/mem.)
 inline constexpr long kParks = long(1ul << 63), kCallAgain = kParks + 1, kNoResult = kParks + 2;

@@ -176,7 +176,7 @@ void run_again(Coroutine* c, u32 nr) { run_and_store(c, nr, true); }
 
 // What woke it was no reason to end the call: still the same one for whoever counts.
 [[gnu::noinline]] void call_goes_on(Coroutine* c) {
-    Call call{c, c->call_nr, {c->regs.rdi, c->regs.rsi, c->regs.rdx, c->regs.r10, c->regs.r8, c->regs.r9}};
+    Call call = call_in_progress(c);
     store_result(c, call.nr, run(call, true));
 }
 
@@ -250,14 +250,21 @@ namespace {
     resume_guest(c);
 }
 
-// One without a stack begins on this one.
-[[gnu::always_inline]] inline void go_on(Coroutine* c) {
-    if (__builtin_expect(g_key_rights_used, 0)) load_key_rights(c);
-    long r = c->resume(c);
-    if (r == kCallAgain)
-        call_goes_on(c);
-    else if (r != kNoResult)
-        store_result(c, c->call_nr, r);
+// One without a stack begins on this one. Returns whose call is done: another one's, where c has to go on waiting.
+[[gnu::always_inline]] inline Coroutine* go_on(Coroutine* c) {
+    for (;;) {
+        if (__builtin_expect(g_key_rights_used, 0)) load_key_rights(c);
+        long r = c->resume(c);
+        if (__builtin_expect(r == kParks && c->prepared, 0)) {
+            c = park_without_stack(c);
+            continue;
+        }
+        if (r == kCallAgain)
+            call_goes_on(c);
+        else if (r != kNoResult)
+            store_result(c, c->call_nr, r);
+        return c;
+    }
 }
 
 [[noreturn]] [[gnu::always_inline]] inline void enter(Coroutine* c) {
@@ -267,10 +274,7 @@ namespace {
         c->restart_deadline_ns = 0;
         signal_return(c);
     } else {
-        if (!run_and_store(c, c->trap_nr, false)) {
-            c = park_without_stack(c);
-            go_on(c);
-        }
+        if (!run_and_store(c, c->trap_nr, false)) c = go_on(park_without_stack(c));
     }
     leave(c);
 }
@@ -278,8 +282,7 @@ namespace {
 }  // namespace
 
 extern "C" void oc_go_on(Coroutine* c) {
-    go_on(c);
-    leave(c);
+    leave(go_on(c));
 }
 
 extern "C" void oc_exit_loop(GuestContext* g) { leave(static_cast<Coroutine*>(g)); }

@@ -46,7 +46,7 @@ namespace {
 struct WaitList {
     Lock lock;
     u32 pid;
-    IoWait* first;
+    WaitingCall* first;
 };
 constexpr u32 kWaitLists = 1024;
 OC_APART WaitList g_waiting[kWaitLists];  // .bss
@@ -69,9 +69,9 @@ void io_wait_after_fork(u32 parent, bool shared_files) {
     for (WaitList& list : g_waiting) {
         list.lock.reset();
         // What an earlier process of the line left here (forget_parent) lies on stacks that are gone.
-        for (IoWait* w = list.pid == parent ? list.first : nullptr; w && !shared_files; w = w->next_) {
-            if (w->kept_ >= 0) sys(__NR_close, w->kept_);
-            if (w->own_fd_) sys(__NR_close, w->fd_);
+        for (WaitingCall* w = list.pid == parent ? list.first : nullptr; w && !shared_files; w = w->next) {
+            if (w->kept >= 0) sys(__NR_close, w->kept);
+            if (w->own) sys(__NR_close, w->fd);
         }
         list.first = nullptr;
     }
@@ -85,23 +85,43 @@ void io_wait_keep_files(unsigned first, unsigned last) {
         if (!__atomic_load_n(&list.first, __ATOMIC_RELAXED)) continue;
         Locked held(list.lock);
         forget_parent(list);
-        for (IoWait* w = list.first; w; w = w->next_) {
-            if (unsigned(w->fd_) < first || unsigned(w->fd_) > last || w->kept_ >= 0) continue;
+        for (WaitingCall* w = list.first; w; w = w->next) {
+            if (unsigned(w->fd) < first || unsigned(w->fd) > last || w->kept >= 0) continue;
             // Beyond the runtime's own numbers, where no program counts on the next free one. Without room the waiter
             // finds its number closed.
-            long copy = sys(__NR_fcntl, w->fd_, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
+            long copy = sys(__NR_fcntl, w->fd, F_DUPFD_CLOEXEC, hidden_fd_base() + kHiddenFdCount);
             if (is_error(copy)) continue;
-            w->kept_ = int(copy);
+            w->kept = int(copy);
             g_kept.fetch_add(1, std::memory_order_relaxed);
             __atomic_store_n(&g_waiting_calls_after_fork, &io_wait_after_fork, __ATOMIC_RELAXED);
         }
     }
 }
 
+namespace {
+
+void enlist(WaitingCall* w) {
+    WaitList& list = list_of(unsigned(w->fd));
+    Locked held(list.lock);
+    forget_parent(list);
+    w->next = list.first;
+    if (w->next) w->next->link = &w->next;
+    w->link = &list.first;
+    __atomic_store_n(&list.first, w, __ATOMIC_RELAXED);
+}
+
+void withdraw(WaitingCall* w) {
+    Locked held(list_of(unsigned(w->fd)).lock);
+    __atomic_store_n(w->link, w->next, __ATOMIC_RELAXED);
+    if (w->next) w->next->link = w->link;
+}
+
+}  // namespace
+
 IoWait::~IoWait() {
-    if (!own_fd_) return;
-    fd_forget(fd_);
-    sys(__NR_close, fd_);
+    if (!here_.own) return;
+    fd_forget(here_.fd);
+    sys(__NR_close, here_.fd);
     call_.a[index_] = number_;
     g_kept.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -132,25 +152,25 @@ void note_nonblocking(int fd) {
 void IoWait::look() {
     if (looked_) return;
     looked_ = true;
-    FdKind kind = fd_kind(fd_, true);
+    FdKind kind = fd_kind(here_.fd, true);
     FdFact timeout = timeout_option_ == SO_RCVTIMEO ? FdFact::no_receive_timeout : FdFact::no_send_timeout;
     // Sockets are rarely shared with programs outside of the tree, whose changes nobody counts; pipes and ttys often are.
     bool counted = (kind == FdKind::stream || kind == FdKind::unix_stream) && options_are_counted();
-    u32 changes = options_changed(), sequence = fd_sequence(fd_);
-    if (counted && fd_fact(fd_, FdFact::blocking, changes) && fd_fact(fd_, timeout, changes)) {
+    u32 changes = options_changed(), sequence = fd_sequence(here_.fd);
+    if (counted && fd_fact(here_.fd, FdFact::blocking, changes) && fd_fact(here_.fd, timeout, changes)) {
         socket_ = true;
         return;
     }
-    long flags = sys(__NR_fcntl, fd_, F_GETFL);
+    long flags = sys(__NR_fcntl, here_.fd, F_GETFL);
     nonblocking_ = !is_error(flags) && (flags & O_NONBLOCK);
-    if (counted && !is_error(flags)) fd_note_fact(fd_, nonblocking_ ? FdFact::nonblocking : FdFact::blocking, changes, sequence);
+    if (counted && !is_error(flags)) fd_note_fact(here_.fd, nonblocking_ ? FdFact::nonblocking : FdFact::blocking, changes, sequence);
     if (kind == FdKind::pipe || kind == FdKind::other || kind == FdKind::file) return;  // only sockets have time-outs
-    deadline_ns_ = socket_deadline(fd_, timeout_option_, &socket_);
-    if (counted && socket_ && deadline_ns_ == kNever) fd_note_fact(fd_, timeout, changes, sequence);
+    deadline_ns_ = socket_deadline(here_.fd, timeout_option_, &socket_);
+    if (counted && socket_ && deadline_ns_ == kNever) fd_note_fact(here_.fd, timeout, changes, sequence);
 }
 
 bool IoWait::known_empty() {
-    if (looked_ || !fd_known_empty(fd_)) return false;
+    if (looked_ || !fd_known_empty(here_.fd)) return false;
     look();
     return !nonblocking_;
 }
@@ -171,52 +191,70 @@ long IoWait::interrupted() {
 }
 
 bool IoWait::error_waits() const {
-    pollfd p{fd_, 0, 0};
+    pollfd p{here_.fd, 0, 0};
     while (sys(__NR_poll, &p, 1, 0) == -EINTR) {
     }
     return p.revents & POLLERR;
 }
 
-long IoWait::block() {
+// The number was closed meanwhile: on with a descriptor of the call's own.
+void IoWait::take_kept() {
+    if (here_.kept < 0) return;
+    if (here_.own) g_kept.fetch_sub(1, std::memory_order_relaxed);
+    here_.own = true;  // an earlier one was closed by whoever closed its number
+    here_.fd = here_.kept;
+    here_.kept = -1;
+    call_.a[index_] = u64(here_.fd);
+}
+
+void IoWait::behind_park() {
+    DescriptorWait* d = &call_.c->descriptor;
+    wait_ended(call_.c);
+    fd_wait_end(&d->waiter);
+    withdraw(&d->call);
+    here_ = d->call;
+    take_kept();
+    // The call waits, whatever was made of the description meanwhile.
+    looked_ = true;
+    FdKind kind = fd_kind(here_.fd, false);
+    socket_ = kind == FdKind::stream || kind == FdKind::unix_stream || kind == FdKind::socket;
+}
+
+long IoWait::block(long (*resume)(Coroutine*)) {
     look();
     if (nonblocking_) return kNonBlocking;
-    fd_note_try(fd_, true);
+    fd_note_try(here_.fd, true);
     if (timed_out_) return -EAGAIN;
     if (signal_pending(call_.c)) return interrupted();
-    WaitList& list = list_of(unsigned(fd_));
-    {
-        Locked held(list.lock);
-        forget_parent(list);
-        next_ = list.first;
-        if (next_) next_->link_ = &next_;
-        link_ = &list.first;
-        __atomic_store_n(&list.first, this, __ATOMIC_RELAXED);
-    }
-    WakeReason why;
     // Of an end of writing alone (shutdown(2) of this end, or of the other's reading) epoll tells nothing while a local socket is full:
     // unix_poll knows no such event.
     constexpr u64 kLookAgainNs = 250000000;
-    FdKind kind = fd_kind(fd_, false);
+    FdKind kind = fd_kind(here_.fd, false);
     u64 until = deadline_ns_;
     if ((events_ & EPOLLOUT) && (kind == FdKind::unix_stream || kind == FdKind::socket)) {
         u64 look = now_ns() + kLookAgainNs;
         if (look < until) until = look;
     }
-    long r = fd_wait(call_.c, fd_, events_, seen_, until, &why);
-    {
-        Locked held(list.lock);
-        __atomic_store_n(link_, next_, __ATOMIC_RELAXED);
-        if (next_) next_->link_ = link_;
+    Coroutine* c = call_.c;
+    bool leaves = resume && c->leaves_stack && until == kNever && !here_.own;
+    FdWaiter own;
+    FdWaiter* w = leaves ? &c->descriptor.waiter : &own;
+    WaitingCall* place = leaves ? &c->descriptor.call : &here_;
+    if (leaves) *place = here_;
+    enlist(place);
+    long r = fd_wait_begin(w, c, here_.fd, events_, seen_);
+    if (leaves && r == 0) {
+        wait_prepare(c, kNever, kWaitsForDescriptor, u64(here_.fd), resume);
+        return kParks;
     }
-    if (kept_ >= 0) {
-        if (own_fd_) g_kept.fetch_sub(1, std::memory_order_relaxed);
-        own_fd_ = true;  // an earlier one was closed by whoever closed its number
-        fd_ = kept_;
-        kept_ = -1;
-        call_.a[index_] = u64(fd_);
-        r = 0;
-    }
-    if (r != 0 && r != -EBADF) return kNoReadiness;  // a closed number: the next try says so
+    if (r != 0) wake(c, w->token, WakeReason::woken);
+    WakeReason why = wait_park(c, until, kWaitsForDescriptor, u64(here_.fd));
+    fd_wait_end(w);
+    withdraw(place);
+    if (leaves) here_ = *place;
+    bool closed = here_.kept >= 0;
+    take_kept();
+    if (!closed && is_error(r) && r != -EBADF) return kNoReadiness;  // a closed number: the next try says so
     // As in the kernel, what came at the last moment still counts: one more try after a signal and after the
     // deadline.
     if (why == WakeReason::timeout && until == deadline_ns_) timed_out_ = true;

@@ -29,7 +29,7 @@ void note_nonblocking(int fd);
 // Is one of poll(2)'s `events`, an error or a hang-up there right now?
 bool ready_now(int fd, short events);
 
-// One call in wait for one descriptor. Lives on the runtime stack of the coroutine that makes the call.
+// One call in wait for one descriptor. Lives on the runtime stack of the coroutine that makes the call, unless that gives its stack away.
 //
 // A call that waits keeps its file, whoever closes the number meanwhile, as a call in the kernel does: the closing
 // thread gives every waiter a descriptor of its own (io_wait_keep_files), and the call goes on with that.
@@ -37,37 +37,41 @@ class IoWait {
 public:
     // The descriptor is argument `index` of the call. timeout_option: SO_RCVTIMEO or SO_SNDTIMEO.
     IoWait(Call& call, int index, u32 events, int timeout_option)
-        : call_(call), index_(index), fd_(int(call.a[index])), events_(events), timeout_option_(timeout_option) {}
+        : call_(call), index_(index), here_{int(call.a[index]), -1, false, nullptr, nullptr}, events_(events), timeout_option_(timeout_option) {}
     ~IoWait();
     IoWait(const IoWait&) = delete;
     IoWait& operator=(const IoWait&) = delete;
 
+    // The rest of a call that began with another one of these, which parked without a stack (block): before anything else.
+    void behind_park();
     // What tries are to be made on; the call's argument follows it.
-    int fd() const { return fd_; }
+    int fd() const { return here_.fd; }
     // Before every try, so that an event between the try and the wait is not lost.
     void arm() {
-        seen_ = fd_sequence(fd_);
-        Pipe* p = fd_pipe(fd_);
+        seen_ = fd_sequence(here_.fd);
+        Pipe* p = fd_pipe(here_.fd);
         if (p) activity_ = p->activity.load(std::memory_order_acquire);
     }
     // Before the first try: lets others run when the descriptor mostly has to be waited for.
     void give_way() {
         // (yield_now looks at the descriptors when nobody is ready.)
-        yielded_ = fd_mostly_waits(fd_);
+        // What is empty for sure is waited for instead: no stack is kept for that.
+        yielded_ = fd_mostly_waits(here_.fd) && !(fd_kind(here_.fd, false) == FdKind::stream && fd_known_empty(here_.fd));
         if (yielded_) yield_now(call_.c);
     }
     // A try was no futile one. A success after others were given time, or after a wait, says nothing.
     void succeeded() {
-        if (!yielded_ && !looked_) fd_note_try(fd_, false);
+        if (!yielded_ && !looked_) fd_note_try(here_.fd, false);
     }
-    FdKind kind() { return fd_kind(fd_, true); }
+    FdKind kind() { return fd_kind(here_.fd, true); }
     // A try would block for sure (fd_emptied), and so would the call.
     bool known_empty();
     // The read got less than it asked for, into a buffer that can be filled (reaches_end).
-    void emptied() { fd_emptied(fd_, seen_, activity_); }
+    void emptied() { fd_emptied(here_.fd, seen_, activity_); }
     // After a try that would block. 0: try again. -EAGAIN: the socket's time is up. kNonBlocking, kNoReadiness, or
-    // the code for an interruption.
-    long block();
+    // the code for an interruption. Where the call may park without a stack and nothing but this object is needed for the rest: `resume`
+    // does that (behind_park), and kParks is to be returned at once.
+    long block(long (*resume)(Coroutine*) = nullptr);
     // The time-out begins anew.
     void begin_again() { looked_ = timed_out_ = false; }
     bool nonblocking();
@@ -78,24 +82,20 @@ public:
     bool error_waits() const;
 
 private:
-    friend void io_wait_keep_files(unsigned first, unsigned last);
-    friend void io_wait_after_fork(u32 parent, bool shared_files);
     void look();
+    void take_kept();
 
     Call& call_;
     int index_;
     u64 number_ = call_.a[index_];  // as the guest gave it
-    int fd_;
+    WaitingCall here_;
     u32 events_;
     int timeout_option_;
     u32 seen_ = 0;
     u64 activity_ = 0;
     bool yielded_ = false;
-    bool looked_ = false, nonblocking_ = false, socket_ = false, timed_out_ = false, own_fd_ = false;
+    bool looked_ = false, nonblocking_ = false, socket_ = false, timed_out_ = false;
     u64 deadline_ns_ = kNever;
-    IoWait* next_ = nullptr;   // in the list of those that wait
-    IoWait** link_ = nullptr;  // what points to this one there
-    int kept_ = -1;           // given by a closing thread
 };
 
 // The numbers are about to be closed or replaced.

@@ -150,13 +150,20 @@ long plain_write(int fd, const Transfer& t, Pipe* pipe) {
 
 u32* position_lock(int fd, const Transfer& t) { return t.position < 0 ? fd_position_lock(fd) : nullptr; }
 
-long do_read(Call& call, Transfer& t) {
+long behind_read(Coroutine* c);
+
+// begun: it parked without a stack, and this is the rest.
+long do_read(Call& call, Transfer& t, bool begun = false) {
     Coroutine* c = call.c;
     IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
-    w.give_way();
+    if (begun)
+        w.behind_park();
+    else
+        w.give_way();
     w.kind();
     // A read in several parts is one read for others who use the same position, as f_pos_lock makes it in the kernel.
-    ParkingLock position(c, position_lock(w.fd(), t), "file position");
+    u32* locked = position_lock(w.fd(), t);
+    ParkingLock position(c, locked, "file position");
     for (;;) {
         w.arm();
         FdKind kind = w.kind();
@@ -183,12 +190,19 @@ long do_read(Call& call, Transfer& t) {
             r = read_cold(c, w.fd(), t, 0);
             return r > 0 && u64(r) < t.v.total() ? read_rest(c, w.fd(), t, r) : r;
         }
-        r = w.block();
+        r = w.block(call.nr == __NR_read && !locked ? behind_read : nullptr);
+        if (r == kParks) return r;
         if (r == 0) continue;
         if (r == kNonBlocking) return native(call);
         if (r == kNoReadiness) return blocking_call(call, kRestartSys, "file");
         return r;
     }
+}
+
+long behind_read(Coroutine* c) {
+    Call call = call_in_progress(c);
+    Transfer t{-1, 0, IoVector(call.a[1], call.a[2])};
+    return do_read(call, t, true);
 }
 
 bool is_eventfd(int fd) {

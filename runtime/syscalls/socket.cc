@@ -212,14 +212,12 @@ long h_setsockopt(Call& call) {
     return r;
 }
 
-long h_recvfrom(Call& call) {
-    u64 flags = u32(call.a[3]);
-    if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
-    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
-    if ((flags & kNeverWaits) || answers_at_once(int(call.a[0]))) return kAsItIs;
-    IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
-    w.give_way();
-    u64 done = 0;
+namespace {
+
+long behind_receive(Coroutine* c);
+
+long receive(Call& call, IoWait& w) {
+    u64 flags = u32(call.a[3]), done = 0;
     for (;;) {
         w.arm();
         bool empty = !done && w.known_empty();
@@ -227,7 +225,8 @@ long h_recvfrom(Call& call) {
                        : hot_sys(__NR_recvfrom, w.fd(), call.a[1] + done, call.a[2] - done, flags | MSG_DONTWAIT, call.a[4], call.a[5]);
         if (r != -EAGAIN) w.succeeded();
         if (r == -EAGAIN) {
-            r = w.block();
+            r = w.block(done ? nullptr : behind_receive);
+            if (r == kParks) return r;
             if (r == 0) {
                 if (done && w.error_waits()) return long(done);
                 continue;
@@ -246,6 +245,25 @@ long h_recvfrom(Call& call) {
         // What was only peeked at comes again from its beginning: the kernel counts.
         if (flags & MSG_PEEK) return blocking_call(call, w.interrupted(), "receive");
     }
+}
+
+long behind_receive(Coroutine* c) {
+    Call call = call_in_progress(c);
+    IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
+    w.behind_park();
+    return receive(call, w);
+}
+
+}  // namespace
+
+long h_recvfrom(Call& call) {
+    u64 flags = u32(call.a[3]);
+    if (flags & MSG_OOB) fd_note_urgent(int(call.a[0]));
+    if (blocks_here(call.c)) return blocking_io(call, SO_RCVTIMEO);
+    if ((flags & kNeverWaits) || answers_at_once(int(call.a[0]))) return kAsItIs;
+    IoWait w(call, 0, EPOLLIN, SO_RCVTIMEO);
+    w.give_way();
+    return receive(call, w);
 }
 
 namespace {
