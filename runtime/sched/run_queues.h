@@ -75,7 +75,7 @@ inline Coroutine* pop_ready(KThread* t) {
     return pop(&t->run_head, &t->run_tail);
 }
 
-enum class ReadyWhy : u8 { other, woken };  // woken: by the coroutine that runs
+enum class ReadyWhy : u8 { other, woken, requeued };  // woken: by the coroutine that runs; requeued: it ran until now
 void enqueue_home(Coroutine* c);
 // Into the common queue; somebody idle is made to look.
 void enqueue_common(Coroutine* c);
@@ -101,7 +101,7 @@ inline void enqueue(Coroutine* c, ReadyWhy why = ReadyWhy::other) {
             std::atomic_thread_fence(std::memory_order_seq_cst);
             call_for_help();
         }
-        if (t->current) tick_want(true);
+        if (t->current) tick_want(true, why == ReadyWhy::requeued);
         return;
     }
     enqueue_common(c);

@@ -158,7 +158,7 @@ void finish(transfer_t from) {
             break;
         case After::requeue:
             c->fiber = from.fctx;
-            enqueue(c);
+            enqueue(c, ReadyWhy::requeued);
             break;
         case After::surplus:
             c->fiber = from.fctx;

@@ -41,14 +41,15 @@ void tick_init(bool preempt, u64 min_ns, u64 max_ns) {
     g_min_ns = min_ns && min_ns < g_tick_max_ns ? min_ns : g_tick_max_ns;
 }
 
-void tick_want(bool queued) {
+void tick_want(bool queued, bool nobody_new) {
     KThread* t = this_thread();
-    if (!g_tick_max_ns || t->tick_ns.load(std::memory_order_relaxed)) return;
+    u64 now = t->tick_ns.load(std::memory_order_relaxed);
+    if (!g_tick_max_ns || (now && (nobody_new || now <= g_tick_max_ns))) return;
     set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
 void tick_adapt(bool queued, bool moves, bool looked_after, bool undisturbed) {
-    constexpr u64 kUndisturbed = 4;
+    constexpr u64 kUndisturbed = 10;
     KThread* t = this_thread();
     u64 now = t->tick_ns.load(std::memory_order_relaxed);
     if (!now) return;  // a last one, sent before it was stopped

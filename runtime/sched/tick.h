@@ -6,7 +6,7 @@
 //
 // The period adapts between the policy's bounds: the shortest while a tick finds somebody waiting for the CPU and the same
 // coroutine running as at the last one; doubling otherwise, and while all who take turns only compute, then beyond the longest, up to
-// four times that, as long as nothing from outside can make anybody ready; none at all while the
+// ten times that, as long as nobody new gets ready and nothing from outside can make anybody ready; none at all while the
 // worker has nothing queued and some other worker idles, who then looks after timers and descriptors, or nobody waits for any. A busy
 // worker with no idle one beside it keeps its tick otherwise, because nobody else polls. What makes somebody ready starts ticks again.
 #pragma once
@@ -19,8 +19,9 @@ inline constexpr int kTickSignal = 64, kTickValue = 0x0c720001, kKickValue = 0x0
 
 extern u64 g_tick_max_ns;  // 0: no preemption
 void tick_init(bool preempt, u64 min_ns, u64 max_ns);
-// All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on.
-void tick_want(bool queued);
+// All for the calling worker. Something waits for it (or, with nobody queued, may come up): the tick runs from now on, and no slower than
+// the policy says unless it is nobody_new.
+void tick_want(bool queued, bool nobody_new = false);
 // A tick came. moves: what is queued gets its turn without ticks, or has no use for more of them. looked_after: nobody needs this worker
 // to look for news. undisturbed: nor can anything come but from who runs.
 void tick_adapt(bool queued, bool moves, bool looked_after, bool undisturbed = false);
