@@ -251,7 +251,7 @@ FdKind ask_kind(int fd, u64* inode) {
 
 }  // namespace
 
-void (*g_waiting_calls_after_fork)(u32 parent, bool shared_files);
+void (*g_waiting_calls_after_fork)(bool shared_files);
 
 FdKind fd_kind(int fd, bool learn) {
     FdState* state = learn ? find_or_make(fd) : find(fd);

@@ -70,7 +70,7 @@ void fd_forget_range(unsigned first, unsigned last);
 
 // Set by syscalls/io_wait.cc while calls that wait have descriptors of their own: in the child of a fork, whose are none of those calls,
 // before their stacks are given up. shared_files as below.
-extern void (*g_waiting_calls_after_fork)(u32 parent, bool shared_files);
+extern void (*g_waiting_calls_after_fork)(bool shared_files);
 
 // SchedulerHooks::poll_io and kick.
 void readiness_poll(u64 timeout_ns);

@@ -30,7 +30,7 @@
 
 namespace ocrun {
 
-u32 g_pid;
+u32 g_pid, g_forks;
 std::atomic<u32> g_direct_children{0};
 
 namespace {
@@ -109,9 +109,9 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
 void after_fork(Coroutine* c, const CloneRequest& q) {
     KThread* t = this_thread();
     tracing_dropped(c);
-    const u32 parent = g_pid;
     set_forked_by({c->direct ? c->tid : g_pid, c->direct || c->pinned ? 0 : c->tid});
     g_pid = u32(sys(__NR_getpid));
+    g_forks++;
     t->tid = u32(sys(__NR_gettid));
     t->async_blocked = false;
     hand_attributes_to_kernel(c);
@@ -134,7 +134,7 @@ void after_fork(Coroutine* c, const CloneRequest& q) {
     c->robust_head = 0;
     g_direct_children.store(0, std::memory_order_relaxed);
     tid_blocks_after_fork();
-    if (g_waiting_calls_after_fork) g_waiting_calls_after_fork(parent, q.flags & CLONE_FILES);
+    if (g_waiting_calls_after_fork) g_waiting_calls_after_fork(q.flags & CLONE_FILES);
     coroutine_pool_after_fork(c);
     scheduler_after_fork();
     if (q.flags & kClearSighand) {

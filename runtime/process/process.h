@@ -24,6 +24,8 @@ void parent_death_thread_ends(const Coroutine* c);
 void parent_death_forget();
 
 extern u32 g_pid;
+// Forks between the program's first process and this one: a child may have its parent's pid, in a namespace of its own.
+extern u32 g_forks;
 // Children that run in this memory outside of the scheduler (vfork, CLONE_VM), as far as it is known that they may.
 extern std::atomic<u32> g_direct_children;
 

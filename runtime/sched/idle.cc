@@ -43,6 +43,11 @@ void poller_check_timers() {
     if (poller && timers_next() < g_poller_deadline.load(std::memory_order_seq_cst)) kick_poller(poller);
 }
 
+void call_for_a_look() {
+    poller_check_timers();
+    if (!idle_poller() && !sleeper_wake()) worker_rouse();
+}
+
 void idle_work() { g_hooks.idle(); }
 
 // Somebody idle should come and help: one searches already, or one gets up, or one more worker starts.
@@ -134,7 +139,7 @@ void idle_loop() {
         }
         if (t->retaken.load(std::memory_order_seq_cst) && !worker_reclaim(false)) {
             give_queue_away(t);
-            sleeper_wake();  // it may have been the poller until now
+            call_for_a_look();  // it may have been the poller until now, and what it parked may wait for news
             spare_park();
             continue;
         }

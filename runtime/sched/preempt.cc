@@ -128,7 +128,8 @@ bool preempted(Coroutine* c, bool ticked) {
     if (relieved && !queued) poller_check_timers();
     // Where the queue moves by itself nobody has had a whole period yet: no switch, and ticks may come less often.
     constexpr u32 kMoves = 2;
-    bool moves = t->schedule_count - t->tick_schedules >= kMoves;
+    bool roused = !t->tick_ns.load(std::memory_order_relaxed);  // no ticks to count from
+    bool moves = !roused && t->schedule_count - t->tick_schedules >= kMoves;
     if (waits && make_room(c)) return true;
     // Nobody here made a call, and nobody new came: all compute, and longer slices cost nobody anything.
     u32 waiting = t->run_count.load(std::memory_order_relaxed);
@@ -138,12 +139,15 @@ bool preempted(Coroutine* c, bool ticked) {
     t->tick_waiting = waiting;
     // What one waits for may come from a descriptor that nobody else looks at.
     bool in_turns = queued || (waits && !relieved), undisturbed = computes && no_news_to_look_for();
-    tick_adapt(in_turns, moves || computes, relieved || registry().size() < 2 || undisturbed, undisturbed);
+    bool looked_after = relieved || registry().size() < 2 || undisturbed;
+    if (roused && (in_turns || !looked_after)) tick_want(in_turns);
+    tick_adapt(in_turns, moves || computes, looked_after, undisturbed);
     if (undisturbed && !in_turns && !relieved) {
         g_hooks.idle();
-        // What was queued for all before they could see that there are no more ticks here (worker_rouse).
+        // What came before others could see that there are no more ticks here (worker_rouse).
         std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (g_inject_count.load(std::memory_order_relaxed)) tick_want(true);
+        bool came = g_inject_count.load(std::memory_order_relaxed) != 0;
+        if (came || !no_news_to_look_for()) tick_want(came);
     }
     if (moves) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();

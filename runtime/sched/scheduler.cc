@@ -280,7 +280,7 @@ WakeReason wait_park(Coroutine* c, u64 deadline_ns, const char* what, u64 detail
     if (c->wait_interruptible && signal_pending(c)) wake(c, token, WakeReason::signal);
     bool timed = deadline_ns != kNever;
     if (timed) timer_arm(c, token, deadline_ns);
-    if (timed && c->pinned) poller_check_timers();  // a pinned thread polls nothing
+    if (timed && c->pinned) call_for_a_look();  // a pinned thread polls nothing
     c->waits_detail = detail;
     if (observed()) c->parked_since_tsc = __builtin_ia32_rdtsc();  // else the switch notes it
     c->waits_for = what;

@@ -11,7 +11,7 @@ void sleeper_register(KThread* t);
 void sleeper_unregister(KThread* t);
 // One more active worker: a parked spare, or a new one. False: all places are taken, or it cannot be had.
 bool worker_start_one();
-// A worker that computes without ticks looks at the common queue now.
+// Workers that compute without ticks look for news now, and have ticks again while there may be some.
 void worker_rouse();
 
 // Places: at most -w N workers are active; who has none is stuck in the kernel or a spare (sched/monitor.h).
@@ -62,5 +62,7 @@ KThread* idle_poller();
 void kick_poller(KThread* poller);
 // A timer was armed after the poller went to sleep until a later one: makes it look again.
 void poller_check_timers();
+// c waits for time or a descriptor, which the caller does not look at: somebody has to.
+void call_for_a_look();
 
 }  // namespace ocrun

@@ -42,10 +42,10 @@ bool ready_now(int fd, short events) {
 
 namespace {
 
-// Calls that wait for a descriptor, by its number. `pid`: the process whose they are; nobody waits in the child of a fork.
+// Calls that wait for a descriptor, by its number. `forks`: g_forks of the process whose they are; nobody waits in the child of a fork.
 struct WaitList {
     Lock lock;
-    u32 pid;
+    u32 forks;
     WaitingCall* first;
 };
 constexpr u32 kWaitLists = 1024;
@@ -57,22 +57,23 @@ WaitList& list_of(unsigned fd) { return g_waiting[fd % kWaitLists]; }
 
 // Lock held.
 void forget_parent(WaitList& list) {
-    if (list.pid == g_pid) return;
-    list.pid = g_pid;
+    if (list.forks == g_forks) return;
+    list.forks = g_forks;
     list.first = nullptr;
 }
 
 }  // namespace
 
-void io_wait_after_fork(u32 parent, bool shared_files) {
+void io_wait_after_fork(bool shared_files) {
     if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
     for (WaitList& list : g_waiting) {
         list.lock.reset();
         // What an earlier process of the line left here (forget_parent) lies on stacks that are gone.
-        for (WaitingCall* w = list.pid == parent ? list.first : nullptr; w && !shared_files; w = w->next) {
+        for (WaitingCall* w = list.forks == g_forks - 1 ? list.first : nullptr; w && !shared_files; w = w->next) {
             if (w->kept >= 0) sys(__NR_close, w->kept);
             if (w->own) sys(__NR_close, w->fd);
         }
+        list.forks = g_forks;
         list.first = nullptr;
     }
 }
