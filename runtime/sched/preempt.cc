@@ -149,7 +149,10 @@ bool preempted(Coroutine* c, bool ticked) {
         bool came = g_inject_count.load(std::memory_order_relaxed) != 0;
         if (came || !no_news_to_look_for()) tick_want(came);
     }
-    if (moves) {
+    // Those who take turns in the same order for ever may keep each other from getting on, or one that they wake again and again: natively
+    // the end of a slice breaks the order now and then.
+    constexpr u32 kBreaksOrder = 8;
+    if (moves && ++t->moving_ticks % kBreaksOrder != 0) {
         if (t->run_count.load(std::memory_order_relaxed) > 1 || g_inject_count.load(std::memory_order_relaxed)) call_for_help();
         return true;
     }

@@ -70,6 +70,7 @@ struct KThread : TrapThread {
     u32 thief_schedules;
     alignas(64) u32 tick_schedules;             // schedule_count, run_count and calls at the last one
     u32 tick_waiting;
+    u32 moving_ticks;                           // how many found that the queue moves by itself
     u64 tick_calls;
     u32 waits_in_a_row;                         // ticks that found nothing but idle waits (sched/spin.h)
     u64 switched_in_tsc;

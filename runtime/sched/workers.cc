@@ -181,18 +181,17 @@ u32 workers_limit() { return g_limit; }
 u32 workers_started() { return g_worker_count.load(std::memory_order_acquire); }
 KThread* worker_at(u32 index) { return g_workers[index]; }
 
+// Told from a guest's own signal by its value: one may still be pending when an exec has made another program of this thread.
 long thread_interrupt(u32 tid) {
-    if (this_thread()->kind == ThreadKind::direct) {  // a process of its own, whom nobody would believe that it is a kick
-        siginfo_t info;
-        memset(&info, 0, sizeof info);
-        info.si_code = SI_QUEUE;
-        info.si_value.sival_int = kKickValue;
-        return sys(__NR_rt_tgsigqueueinfo, g_workers[0]->tid, tid, kTickSignal, &info);
-    }
-    u32 self = u32(sys(__NR_getpid));
-    long r = sys(__NR_tgkill, self, tid, kTickSignal);
-    if (r != -EAGAIN) return r;
-    return sys(__NR_tgkill, self, tid, SIGBUS);
+    bool direct = this_thread()->kind == ThreadKind::direct;  // a process of its own
+    u32 process = direct ? g_workers[0]->tid : u32(sys(__NR_getpid));
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_int = kKickValue;
+    long r = sys(__NR_rt_tgsigqueueinfo, process, tid, kTickSignal, &info);
+    if (r != -EAGAIN || direct) return r;
+    return sys(__NR_tgkill, process, tid, SIGBUS);
 }
 
 void worker_kick(KThread* t) {
