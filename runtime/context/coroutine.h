@@ -177,7 +177,9 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
-inline constexpr char kWaitsForWord[] = "futex", kWaitsForDescriptor[] = "descriptor", kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";  // as waits_for
+// As waits_for.
+inline constexpr char kWaitsForWord[] = "futex", kWaitsForDescriptor[] = "descriptor";
+inline constexpr char kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

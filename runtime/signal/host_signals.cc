@@ -192,8 +192,6 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
     if (sig == SIGBUS && g_multi && t->kind != ThreadKind::direct && is_kick(*info)) {
         t->kicked.store(false, std::memory_order_seq_cst);
     } else if (sig == kInternalSignal) {
-        // Before `latched` is set: who finds a kick on its way counts on that.
-        if (info->si_code == SI_TKILL) t->kicked.store(false, std::memory_order_seq_cst);
         if (info->si_code == SI_TIMER && info->si_value.sival_int == kInternalTick) {
             t->need_resched.store(true, std::memory_order_relaxed);
             __atomic_store_n(&t->ticks, t->ticks + 1, __ATOMIC_RELAXED);
@@ -213,13 +211,11 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
             }
             if (t->kind == ThreadKind::direct) return;
         } else if (info->si_code == SI_QUEUE && info->si_value.sival_int == kInternalKick) {
-            // By a child in the same memory, to a worker.
+            // Only the interruption matters. Before `latched` is set: who finds a kick on its way counts on that.
             t->kicked.store(false, std::memory_order_seq_cst);
         } else if (info->si_code == SI_KERNEL) {
             // Sent by a BPF program: the tick on this CPU, or a word to the monitor.
             if (t->kind == ThreadKind::worker) t->need_resched.store(true, std::memory_order_relaxed);
-        } else if (g_multi && t->kind != ThreadKind::direct && info->si_code == SI_TKILL && is_kick(*info)) {
-            // A kick of ours: only the interruption matters. The guest's own tgkill is virtual in multi mode.
         } else if (t->helper()) {
             forward(*info);
             return;

@@ -29,8 +29,9 @@ inline constexpr long kRestartNoHand = -514;        // EINTR if a handler runs, 
 inline constexpr long kRestartRestartBlock = -516;  // as NoHand; Coroutine::restart_deadline_ns says till when
 // What no guest sees either. The call as it is, without a wait: run() makes it, which saves a return behind it.
 inline constexpr long kAsItIs = -599;
-// A wait for a word, for time or for a descriptor has begun (wait_prepare), and is to go on without a runtime stack: c->resume has the rest of the handler, and returns the result,
-// kCallAgain for the same call once more, or kNoResult where there is none to store.
+// A wait for a word, for time or for a descriptor has begun (wait_prepare), and is to go on without a runtime stack: c->resume has the
+// rest of the handler, and returns the result, kCallAgain for the same call once more, kParks to wait on, or kNoResult where there is
+// none to store.
 // (A result may look like it: lseek in /proc/self/mem.)
 inline constexpr long kParks = long(1ul << 63), kCallAgain = kParks + 1, kNoResult = kParks + 2;
 inline constexpr bool is_restart(long r) { return r <= -512 && r >= -516; }

@@ -96,12 +96,11 @@ bool begin(Coroutine* c, u32 pid, i32 status) {
 }
 
 // The runtime's own signal to itself: a trapped call, a tick, a kick.
-bool is_the_runtimes(const siginfo_t& info, u32 pid) {
+bool is_the_runtimes(const siginfo_t& info) {
     if (info.si_signo == SIGSYS) return info.si_code == 1;  // SYS_SECCOMP
     if (info.si_signo != kInternalSignal) return false;
     if (info.si_code == SI_TIMER) return info.si_value.sival_int == kInternalTick;
-    if (info.si_code == SI_QUEUE) return info.si_value.sival_int == kInternalKick;
-    return info.si_code == SI_TKILL && !is_error(sys(__NR_tgkill, info.si_pid, pid, 0));  // by a thread of the same process
+    return info.si_code == SI_QUEUE && info.si_value.sival_int == kInternalKick;
 }
 
 // The process of a thread: the tracer of a thread may not know it either.
@@ -169,7 +168,7 @@ bool pass_over(Coroutine* c, u32 pid, i32* status) {
     if (is_error(ask(c, PTRACE_GETSIGINFO, pid, 0, u64(&info))) || !runs_ocrun(pid)) return false;
     // The runtime reads of the guest's memory what may not be there.
     const bool faulted = (sig == SIGSEGV || sig == SIGBUS) && info.si_code > 0 && instruction_pointer(c, pid, &rip) && in_runtime(rip);
-    if (!faulted && !is_the_runtimes(info, pid)) return false;
+    if (!faulted && !is_the_runtimes(info)) return false;
     const i64 how = t ? t->resumed : i64(PTRACE_CONT);
     if (t && how == PTRACE_SINGLESTEP && t->way == Way::none && sig == kInternalSignal) {
         // Behind a tick or a kick the kernel thread may run another coroutine, and the step would never end.
