@@ -8,10 +8,11 @@
 #include "runtime/base/text.h"
 #include "runtime/base/tick_clock.h"
 #include "seccomp/segment_bases.h"
+#include "seccomp/shared_high.h"
 
 extern "C" char __executable_start, etext;
 // xstate_x86_64.S
-extern "C" ocrun::u32 oc_xstate_save(ocrun::u8* area);
+extern "C" ocrun::u32 oc_xstate_save(ocrun::u8* area, ocrun::u8** high);
 extern "C" ocrun::u32 oc_xstate_plain, oc_xstate_masks, oc_xstate_keys, oc_xstate_high;
 
 namespace ocrun {
@@ -170,12 +171,15 @@ void save_xstate(GuestContext* c, const ucontext_t* uc) {
     } else {
         memset(c->xsave + kLegacyBytes + 16, 0, 48);  // XRSTOR insists on zero reserved header bytes
     }
+    xstate_written(c);
     drop_initial_x87(c->xsave);
     note_key_rights(c);
 }
 
 void save_live_xstate(GuestContext* c) {
-    u32 in_use = oc_xstate_save(c->xsave);
+    u8* block = c->high;
+    u32 in_use = oc_xstate_save(c->xsave, &c->high);
+    if (block && !c->high) high_release(block);
     if (in_use & 1) drop_initial_x87(c->xsave);
     note_key_rights(c);
     trap_thread()->in_use = in_use;
@@ -187,14 +191,17 @@ void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) {
     oc_leave(c, entry);
 }
 
-void copy_xstate(GuestContext* to, const GuestContext* from) {
+void copy_xstate(GuestContext* to, GuestContext* from) {
+    to->high = from->high;
     if (from->xstate_live) {
         *(u16*)to->xsave = kDefaultFpuControl;  // what a signal frame shows while x87 is not in use
-        oc_xstate_save(to->xsave);
+        oc_xstate_save(to->xsave, &to->high);
     } else {
         memcpy(to->xsave, from->xsave, g_xsave_bytes);
     }
     to->xstate_live = false;
+    high_keep(to->high);
+    high_share(to, from);
 }
 
 void reset_xstate(GuestContext* c) {

@@ -50,6 +50,8 @@ struct GuestContext {
     u32 table_mxcsr;
     u16 table_x87_control;
     u32 table_scratch;
+    // While it is not live: where zmm16-31 are if it has them in use (shared_high.h); nullptr: in xsave. While it is: what they may equal.
+    u8* high;
 };
 
 inline constexpr size_t kThreadBlockBytes = 128 * 1024;
@@ -67,13 +69,13 @@ inline constexpr u32 kNotKnown = ~0u;
 
 // Offsets used by trap_x86_64.S.
 inline constexpr size_t kOffIret = 184, kOffXsave = 224, kOffStack = 232, kOffGsBase = 248, kOffArch = 256, kOffNr = 260, kOffLive = 264,
-                        kOffTableWordsSet = 265, kOffTableMxcsr = 268, kOffTableX87 = 272, kOffTableScratch = 276;
+                        kOffTableWordsSet = 265, kOffTableMxcsr = 268, kOffTableX87 = 272, kOffTableScratch = 276, kOffHigh = 280;
 static_assert(offsetof(GuestContext, iret) == kOffIret && offsetof(GuestContext, xsave) == kOffXsave &&
               offsetof(GuestContext, runtime_stack) == kOffStack && offsetof(GuestContext, gs_base) == kOffGsBase &&
               offsetof(GuestContext, trap_arch) == kOffArch && offsetof(GuestContext, trap_nr) == kOffNr &&
               offsetof(GuestContext, xstate_live) == kOffLive && offsetof(GuestContext, table_words_set) == kOffTableWordsSet &&
               offsetof(GuestContext, table_mxcsr) == kOffTableMxcsr &&
-              offsetof(GuestContext, table_x87_control) == kOffTableX87 && offsetof(GuestContext, table_scratch) == kOffTableScratch);
+              offsetof(GuestContext, table_x87_control) == kOffTableX87 && offsetof(GuestContext, table_scratch) == kOffTableScratch && offsetof(GuestContext, high) == kOffHigh);
 static_assert(offsetof(TrapThread, current) == 8 && offsetof(TrapThread, latched) == 16 && offsetof(TrapThread, in_use) == 24);
 static_assert(offsetof(GuestRegs, r12) == 32 && offsetof(GuestRegs, rbp) == 80 && offsetof(GuestRegs, rbx) == 88 &&
               offsetof(GuestRegs, rax) == 104 && offsetof(GuestRegs, rsp) == 120 && offsetof(GuestRegs, rip) == 128);
@@ -124,8 +126,12 @@ void save_xstate(GuestContext* c, const ucontext_t* uc);
 void save_live_xstate(GuestContext* c);
 // From a handler: abandon the frame, run `entry(c)` on the context's runtime stack.
 [[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
-// Copies the xstate of `from`, the calling context, to `to`.
-void copy_xstate(GuestContext* to, const GuestContext* from);
+// Copies the xstate of `from`, the calling context, to `to`, which is fresh.
+void copy_xstate(GuestContext* to, GuestContext* from);
+// For whoever reads xsave itself: all of it is there. Not for a context with xstate_live.
+void complete_xstate(GuestContext* c);
+// Whoever wrote to xsave itself, all of it, says so afterwards.
+void xstate_written(GuestContext* c);
 // A clean extended state: all components initial, default mxcsr and x87 control word, the rights of protection keys that the
 // kernel gives to new programs and to signal handlers.
 void reset_xstate(GuestContext* c);

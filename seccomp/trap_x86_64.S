@@ -77,6 +77,7 @@ oc_resume_guest:
     cmpb $0, 264(%rdi)                  # GuestContext.xstate_live
     jne oc_exit_begin
     mov %rdi, %rbx
+    mov 280(%rdi), %rdx                 # .high
     mov 224(%rdi), %rdi                 # .xsave
     mov %gs:24, %esi                    # TrapThread.in_use
     call oc_xstate_restore

@@ -9,6 +9,9 @@
 # moves of 512 bits lower the clock of the whole core on Intel's CPUs of the first generations that have them (measured on Cascade
 # Lake: a ping-pong over a unix socket became a fifth slower).
 #
+# zmm16-31, 1 KiB, are in use in every thread of a program whose first one called one of glibc's string functions, and most threads
+# leave them as they were made with. So they may lie in a block that many contexts share (shared_high.h) instead of each one's area.
+#
 # The only code of the core, with trap_x86_64.S, that may name vector registers (scripts/check-core).
 
     .bss
@@ -20,7 +23,39 @@ oc_xstate_keys:  .skip 4
 oc_xstate_high:  .skip 4        # where zmm16-31 lie, 0: not moved plainly
 
     .text
-# u32 oc_xstate_save(u8* area): returns the components that are in use
+    .macro save_masks                   # to rdi + oc_xstate_masks
+    mov oc_xstate_masks(%rip), %r8d
+    add %rdi, %r8
+    kmovq %k0, 0(%r8)
+    kmovq %k1, 8(%r8)
+    kmovq %k2, 16(%r8)
+    kmovq %k3, 24(%r8)
+    kmovq %k4, 32(%r8)
+    kmovq %k5, 40(%r8)
+    kmovq %k6, 48(%r8)
+    kmovq %k7, 56(%r8)
+    .endm
+    .macro load_high from               # zmm16-31
+    vmovups 0(\from), %zmm16
+    vmovups 64(\from), %zmm17
+    vmovups 128(\from), %zmm18
+    vmovups 192(\from), %zmm19
+    vmovups 256(\from), %zmm20
+    vmovups 320(\from), %zmm21
+    vmovups 384(\from), %zmm22
+    vmovups 448(\from), %zmm23
+    vmovups 512(\from), %zmm24
+    vmovups 576(\from), %zmm25
+    vmovups 640(\from), %zmm26
+    vmovups 704(\from), %zmm27
+    vmovups 768(\from), %zmm28
+    vmovups 832(\from), %zmm29
+    vmovups 896(\from), %zmm30
+    vmovups 960(\from), %zmm31
+    .endm
+
+# u32 oc_xstate_save(u8* area, u8** high): returns the components that are in use. *high: a block that zmm16-31 may equal, or nullptr.
+# Left as it is where they do, else nullptr, and they are in the area.
     .globl oc_xstate_save
     .balign 32
 oc_xstate_save:
@@ -29,7 +64,7 @@ oc_xstate_save:
     je 4f                               # a CPU that does not tell: everything
     mov $1, %ecx
     xgetbv
-4:
+4:  mov %rsi, %r9
     mov %eax, %esi
     or $2, %eax                         # SSE is saved in any case
     mov %eax, %edx
@@ -64,7 +99,39 @@ oc_xstate_save:
     xor %edx, %edx
     xsave64 (%rdi)                      # sets its own bits of XSTATE_BV, to what they are
     jmp 7f
-6:
+6:  mov (%r9), %rdx
+    test %rdx, %rdx
+    jz 5f
+    test $0x20, %al                     # comparing takes mask registers into use
+    jz 5f
+    save_masks
+    vpcmpeqq 0(%rdx), %zmm16, %k1
+    vpcmpeqq 64(%rdx), %zmm17, %k2
+    vpcmpeqq 128(%rdx), %zmm18, %k3
+    vpcmpeqq 192(%rdx), %zmm19, %k4
+    vpcmpeqq 256(%rdx), %zmm20, %k1{%k1}
+    vpcmpeqq 320(%rdx), %zmm21, %k2{%k2}
+    vpcmpeqq 384(%rdx), %zmm22, %k3{%k3}
+    vpcmpeqq 448(%rdx), %zmm23, %k4{%k4}
+    vpcmpeqq 512(%rdx), %zmm24, %k1{%k1}
+    vpcmpeqq 576(%rdx), %zmm25, %k2{%k2}
+    vpcmpeqq 640(%rdx), %zmm26, %k3{%k3}
+    vpcmpeqq 704(%rdx), %zmm27, %k4{%k4}
+    vpcmpeqq 768(%rdx), %zmm28, %k1{%k1}
+    vpcmpeqq 832(%rdx), %zmm29, %k2{%k2}
+    vpcmpeqq 896(%rdx), %zmm30, %k3{%k3}
+    vpcmpeqq 960(%rdx), %zmm31, %k4{%k4}
+    kandw %k2, %k1, %k1
+    kandw %k4, %k3, %k3
+    kandw %k3, %k1, %k1
+    kmovw %k1, %edx
+    kmovq 8(%r8), %k1
+    kmovq 16(%r8), %k2
+    kmovq 24(%r8), %k3
+    kmovq 32(%r8), %k4
+    cmp $0xff, %edx
+    je 7f
+5:  movq $0, (%r9)
     vmovups %zmm16, 0(%rdi,%rcx)
     vmovups %zmm17, 64(%rdi,%rcx)
     vmovups %zmm18, 128(%rdi,%rcx)
@@ -83,16 +150,7 @@ oc_xstate_save:
     vmovups %zmm31, 960(%rdi,%rcx)
 1:  test $0x20, %al
     jz 7f
-    mov oc_xstate_masks(%rip), %ecx
-    add %rdi, %rcx
-    kmovq %k0, 0(%rcx)
-    kmovq %k1, 8(%rcx)
-    kmovq %k2, 16(%rcx)
-    kmovq %k3, 24(%rcx)
-    kmovq %k4, 32(%rcx)
-    kmovq %k5, 40(%rcx)
-    kmovq %k6, 48(%rcx)
-    kmovq %k7, 56(%rcx)
+    save_masks
 7:  test $0x200, %esi
     jz 2f
     mov oc_xstate_keys(%rip), %r8d
@@ -102,16 +160,19 @@ oc_xstate_save:
     movl $0, 4(%rdi,%r8)
 2:  mov %esi, %eax
     ret
-3:  movq $0, 512(%rdi)                  # what is not in use keeps a clear bit, and XRSTOR makes it initial
+3:  movq $0, (%r9)
+    movq $0, 512(%rdi)                  # what is not in use keeps a clear bit, and XRSTOR makes it initial
     xor %edx, %edx
     xsave64 (%rdi)
     mov %esi, %eax
     ret
 
-# void oc_xstate_restore(u8* area, u32 in_use): in_use is what the CPU has in use now, ~0: not known
+# void oc_xstate_restore(u8* area, u32 in_use, const u8* high): in_use is what the CPU has in use now, ~0: not known. high: where
+# zmm16-31 are, nullptr: in the area.
     .globl oc_xstate_restore
     .balign 32
 oc_xstate_restore:
+    mov %rdx, %r9
     cmpl $0, oc_xstate_plain(%rip)
     je 4f
     cmp $-1, %esi
@@ -173,23 +234,10 @@ oc_xstate_restore:
     xor %edx, %edx
     xrstor64 (%rdi)
     ret
-7:
-    vmovups 0(%rdi,%rcx), %zmm16
-    vmovups 64(%rdi,%rcx), %zmm17
-    vmovups 128(%rdi,%rcx), %zmm18
-    vmovups 192(%rdi,%rcx), %zmm19
-    vmovups 256(%rdi,%rcx), %zmm20
-    vmovups 320(%rdi,%rcx), %zmm21
-    vmovups 384(%rdi,%rcx), %zmm22
-    vmovups 448(%rdi,%rcx), %zmm23
-    vmovups 512(%rdi,%rcx), %zmm24
-    vmovups 576(%rdi,%rcx), %zmm25
-    vmovups 640(%rdi,%rcx), %zmm26
-    vmovups 704(%rdi,%rcx), %zmm27
-    vmovups 768(%rdi,%rcx), %zmm28
-    vmovups 832(%rdi,%rcx), %zmm29
-    vmovups 896(%rdi,%rcx), %zmm30
-    vmovups 960(%rdi,%rcx), %zmm31
+7:  add %rdi, %rcx
+    test %r9, %r9
+    cmovnz %r9, %rcx
+    load_high %rcx
 2:  test $0x20, %al
     jz 3f
     mov oc_xstate_masks(%rip), %ecx
@@ -206,6 +254,11 @@ oc_xstate_restore:
 4:  mov $-1, %eax
     mov $-1, %edx
     xrstor64 (%rdi)
+    test %r9, %r9
+    jz 3b
+    testb $0x80, 512(%rdi)
+    jz 3b
+    load_high %r9
     ret
 
     .section .note.GNU-stack,"",@progbits

@@ -10,6 +10,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/new_kernel.h"
 #include "runtime/base/text.h"
+#include "seccomp/shared_high.h"
 
 namespace ocrun {
 
@@ -137,6 +138,8 @@ Coroutine* coroutine_alloc() {
 void coroutine_free(Coroutine* c) {
     if (c->runtime_stack) runtime_stack_give(c->runtime_stack);
     c->runtime_stack = 0;
+    high_release(c->high);
+    c->high = nullptr;
     Locked held(g_pool_lock);
     c->free_next = g_free;
     g_free = c;
@@ -265,6 +268,7 @@ void coroutine_pool_after_fork(Coroutine* survivor) {
         c->free_next = g_free;
         g_free = c;
     }
+    high_after_fork(survivor);
     survivor->registered = false;
     registry_add(survivor);
 }

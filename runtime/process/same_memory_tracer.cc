@@ -296,6 +296,7 @@ bool same_memory_wait(Call& call, long* result) {
 int trace_stop(Coroutine* c, const siginfo_t& info) {
     const u32 tracer = c->tracer;
     if (c->xstate_live) save_live_xstate(c);
+    complete_xstate(c);
     c->fs_base = fs_base_of(c);
     static_assert(sizeof c->fault_info == sizeof info);
     memcpy(c->fault_info, &info, sizeof info);

@@ -61,6 +61,7 @@ void show_legacy_state(u8* area) {
 
 bool push_xstate(Coroutine* c, u64 at) {
     size_t n = xsave_exact_bytes();
+    complete_xstate(c);
     show_legacy_state(c->xsave);
     struct {
         u32 magic1, extended_size;
@@ -108,6 +109,7 @@ bool restore_xstate(Coroutine* c, u64 fp) {
         mxcsr_mask = *(u32*)(area + 28) ? *(u32*)(area + 28) : 0xffbf;
     }
     *mxcsr &= mxcsr_mask;
+    xstate_written(c);
     return true;
 }
 

@@ -1,0 +1,23 @@
+// shared_high.h - blocks of zmm16-31 that contexts share
+//
+// On x86-64 with AVX-512 glibc's string functions use zmm16-31 and leave them in use. A thread inherits them from its creator and
+// in most programs never changes them; kept in each one's own area they are half of what a switch moves, and with very many threads
+// half of its cache misses. So a creator and those it makes point to one block (GuestContext::high) for as long as the registers equal
+// it. A block is not written to while anybody points to it; who finds its registers changed leaves it (oc_xstate_save).
+//
+// No locks: a block is claimed by its count, and is as many as there are counts for; without a free one each keeps its own.
+#pragma once
+#include "seccomp/trap.h"
+
+namespace ocrun {
+
+// `to` was given the extended state of `from` as far as xsave tells, and `high` as its block, or all of it is in xsave (nullptr):
+// then they get one, if there is one.
+void high_share(GuestContext* to, GuestContext* from);
+// One more, one fewer that points to the block; nullptr does nothing.
+void high_keep(u8* block);
+void high_release(u8* block);
+// In the child of a fork: nobody but `survivor` points to any.
+void high_after_fork(const GuestContext* survivor);
+
+}  // namespace ocrun
