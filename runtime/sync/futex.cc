@@ -14,7 +14,7 @@
 namespace ocrun {
 
 OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
-std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
+std::atomic<u64> g_groups_used[kGroups / 64];
 std::atomic<bool> g_in_kernel{false};
 
 namespace {
@@ -22,6 +22,16 @@ namespace {
 std::atomic<bool> g_shared_seen{false};
 std::atomic<u32> g_moved{0};           // all that waited then were woken
 std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
+
+// Calls `look` for each bucket of each group in use.
+template <class F>
+void each_used_bucket(F look) {
+    for (u32 word = 0; word < kGroups / 64; word++)
+        for (u64 left = g_groups_used[word].load(std::memory_order_seq_cst); left; left &= left - 1) {
+            Bucket* group = &g_buckets[(word * 64 + u32(__builtin_ctzl(left))) << kGroupBits];
+            for (u32 i = 0; i < 1u << kGroupBits; i++) look(group[i]);
+        }
+}
 
 // Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off. -EINVAL where one waits as for a PI
 // lock: what ends that wait makes it the owner.
@@ -48,14 +58,11 @@ void futex_after_fork() {
     // The world stood still at the fork, so no lock was held but perhaps one by the monitor (futexes_to_kernel); only buckets in use
     // are worth a look and a write.
     if (Bucket* b = g_moving.exchange(nullptr, std::memory_order_relaxed)) b->lock.reset();
-    constexpr u32 kGroup = 1u << kGroupBits;
-    for (u32 g = 0; g < (1u << kBucketBits) / kGroup; g++) {
-        if (!g_group_used[g].load(std::memory_order_relaxed)) continue;
-        g_group_used[g].store(false, std::memory_order_relaxed);
-        for (u32 i = g * kGroup; i < (g + 1) * kGroup; i++)
-            // (The monitor may have been in the middle of taking the last one off.)
-            if (g_buckets[i].head || g_buckets[i].tail) g_buckets[i].head = g_buckets[i].tail = nullptr;
-    }
+    each_used_bucket([](Bucket& b) {
+        // (The monitor may have been in the middle of taking the last one off.)
+        if (b.head || b.tail) b.head = b.tail = nullptr;
+    });
+    for (std::atomic<u64>& word : g_groups_used) word.store(0, std::memory_order_relaxed);
     g_in_kernel.store(false, std::memory_order_relaxed);
     g_moved.store(0, std::memory_order_relaxed);
 }
@@ -64,7 +71,7 @@ void futexes_to_kernel() {
     if (g_in_kernel.exchange(true, std::memory_order_seq_cst)) return;
     // Whoever queues does so under the lock of a bucket, behind a look at g_in_kernel there. (The only worker, which takes none of them,
     // calls this itself or is in the kernel, behind its vfork child.)
-    for (Bucket& b : g_buckets) {
+    each_used_bucket([](Bucket& b) {
         g_moving.store(&b, std::memory_order_seq_cst);
         Locked held(b.lock);
         for (Waiter *w = b.head, *next; w; w = next) {
@@ -76,7 +83,7 @@ void futexes_to_kernel() {
             unqueue(w);
             wake(c, token, WakeReason::woken);
         }
-    }
+    });
     g_moving.store(nullptr, std::memory_order_seq_cst);
     g_moved.store(1, std::memory_order_seq_cst);
     sys(__NR_futex, &g_moved, FUTEX_WAKE_PRIVATE, 0x7fffffff);
@@ -190,6 +197,7 @@ long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compar
     if ((from | to) & 3) return -EINVAL;
     Bucket *a = bucket_of(from), *b = bucket_of(to);
     LockPair held(a, b);
+    note_use(b);
     if (compare) {
         u32 value;
         if (guest_load_u32((const u32*)from, &value)) return -EFAULT;

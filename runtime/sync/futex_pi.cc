@@ -69,7 +69,7 @@ long futex_lock_pi(Coroutine* c, u64 address, u64 deadline_ns) {
     {
         LockedBucket held(b);
         r = try_own(c, address, true);
-        if (r == -EAGAIN) queue(b, &w);
+        if (r == -EAGAIN) note_use(b), queue(b, &w);
     }
     if (r != -EAGAIN) wake(c, w.token, WakeReason::woken);
     WakeReason why = wait_park(c, deadline_ns, kWaitsForWord, address);
@@ -132,7 +132,7 @@ long futex_requeue_pi(u64 from, u64 to, u32 move_count, u32 expected) {
         if (r && r != -EAGAIN) return done ? done : r;
         w->address = to;
         if (r) {
-            if (a != b) detach(w), queue(b, w);
+            if (a != b) note_use(b), detach(w), queue(b, w);
             done++;
             continue;
         }

@@ -13,14 +13,26 @@ struct Bucket {
     Waiter *head, *tail;
 };
 
-constexpr u32 kBucketBits = 14;
+// So many that a hundred thousand waiters, each with a word of its own, hardly share one: each other waiter met on the way is a line
+// from main memory. Untouched parts cost nothing. A page of the guest has a group of buckets, one for each 32 bytes, in their order
+// but turned by a number of the page's own: neighbouring words have neighbouring buckets, and words at equal places of pages do not meet.
+constexpr u32 kBucketBits = 19, kGroupBits = 7, kGroups = 1u << (kBucketBits - kGroupBits);
 extern Bucket g_buckets[1u << kBucketBits];
-// Which parts of the table were ever used: a fork's child looks at no others.
-constexpr u32 kGroupBits = 7;
-extern std::atomic<bool> g_group_used[1u << (kBucketBits - kGroupBits)];
+extern std::atomic<u64> g_groups_used[kGroups / 64];
 extern std::atomic<bool> g_in_kernel;  // futexes_to_kernel
 
-inline Bucket* bucket_of(u64 address) { return &g_buckets[(address >> 2) * 0x9e3779b97f4a7c15ul >> (64 - kBucketBits)]; }
+inline Bucket* bucket_of(u64 address) {
+    constexpr u32 kPageBits = 12, kWordBits = kPageBits - kGroupBits;
+    u64 page = (address >> kPageBits) * 0x9e3779b97f4a7c15ul;
+    u64 slot = ((address >> kWordBits) + (page >> 24)) & ((1u << kGroupBits) - 1);
+    return &g_buckets[page >> (64 - kBucketBits + kGroupBits) << kGroupBits | slot];
+}
+
+// Who is going to queue at b says so first, then looks at g_in_kernel: futexes_to_kernel and a fork's child look at no other groups.
+inline void note_use(Bucket* b) {
+    u64 group = u64(b - g_buckets) >> kGroupBits, bit = 1ul << (group & 63);
+    if (!(g_groups_used[group >> 6].load(std::memory_order_acquire) & bit)) g_groups_used[group >> 6].fetch_or(bit, std::memory_order_seq_cst);
+}
 
 // The table is the workers': a sole one has nobody to exclude (it starts the second itself, never in here).
 class LockedBucket {
@@ -38,9 +50,8 @@ private:
     Lock* lock_;
 };
 
+// Behind note_use.
 inline void queue(Bucket* b, Waiter* w) {
-    std::atomic<bool>& used = g_group_used[u64(b - g_buckets) >> kGroupBits];
-    if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
     w->bucket = b;
     w->next = nullptr;
     w->previous = b->tail;
@@ -63,6 +74,7 @@ inline void unqueue(Waiter* w) {
 // word and wakes does so after.
 [[gnu::always_inline]] inline long queue_if_unchanged(Bucket* b, Waiter* w, u32 expected, bool movable) {
     LockedBucket held(b);
+    note_use(b);
     u32 value;
     if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
     if (value != expected) return -EAGAIN;
