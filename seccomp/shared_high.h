@@ -1,11 +1,11 @@
 // shared_high.h - blocks of zmm16-31 that contexts share
 //
-// On x86-64 with AVX-512 glibc's string functions use zmm16-31 and leave them in use. A thread inherits them from its creator and
-// in most programs never changes them; kept in each one's own area they are half of what a switch moves, and with very many threads
-// half of its cache misses. So a creator and those it makes point to one block (GuestContext::high) for as long as the registers equal
-// it. A block is not written to while anybody points to it; who finds its registers changed leaves it (oc_xstate_save).
+// On x86-64 with AVX-512 glibc's string functions use zmm16-31 and leave them in use. A thread inherits them from its creator and in
+// most programs never changes them; kept in each one's own area they are half of what a switch moves, and with very many threads 16 of
+// some 55 lines that it fetches from afar. So a creator and those it makes point to one block (GuestContext::high) for as long as the
+// registers equal it. A block is not written to while anybody points to it; who finds its registers changed leaves it (oc_xstate_save).
 //
-// No locks: a block is claimed by its count, and is as many as there are counts for; without a free one each keeps its own.
+// No locks: a block is claimed by its count. There are 64; without a free one a thread begins with registers of its own.
 #pragma once
 #include "seccomp/trap.h"
 
