@@ -18,6 +18,14 @@ u64 in_use(const GuestContext* c) { return *(const u64*)(c->xsave + kHeaderAt); 
 u8* own_area(const GuestContext* c) { return c->xsave + cpu_facts().high; }
 std::atomic<u32>& count_of(const u8* block) { return g_pointed_to[size_t(block - g_blocks[0]) / kBlockBytes]; }
 
+// Words: memcmp takes a byte at a time, which at every trap would be seen.
+bool same(const u64* a, const u64* b) {
+    u64 different = 0;
+    for (size_t i = 0; i < kBlockBytes / sizeof *a && !different; i += 4)
+        different = (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]);
+    return !different;
+}
+
 // Two will point to it.
 u8* claim() {
     u32 last = g_claimed_last.load(std::memory_order_relaxed);
@@ -41,8 +49,9 @@ void high_share(GuestContext* to, GuestContext* from) {
     u8* block = claim();
     if (!block) return;
     memcpy(block, own_area(to), kBlockBytes);
-    high_release(from->high);
+    u8* before = from->high;
     to->high = from->high = block;
+    high_release(before);
 }
 
 void high_keep(u8* block) {
@@ -63,9 +72,12 @@ void complete_xstate(GuestContext* c) {
 }
 
 void xstate_written(GuestContext* c) {
-    if (!c->high || ((in_use(c) & kHighInUse) && !memcmp(own_area(c), c->high, kBlockBytes))) return;
-    high_release(c->high);
+    u8* block = c->high;
+    if (!block || ((in_use(c) & kHighInUse) && same((const u64*)own_area(c), (const u64*)block))) return;
+    // In this order: a vfork child may be killed in between.
     c->high = nullptr;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    high_release(block);
 }
 
 }  // namespace ocrun

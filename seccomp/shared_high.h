@@ -11,8 +11,7 @@
 
 namespace ocrun {
 
-// `to` was given the extended state of `from` as far as xsave tells, and `high` as its block, or all of it is in xsave (nullptr):
-// then they get one, if there is one.
+// `to`, a new thread, was made a copy of `from` by copy_xstate. Where they point to no block together they get one, if there is one.
 void high_share(GuestContext* to, GuestContext* from);
 // One more, one fewer that points to the block; nullptr does nothing.
 void high_keep(u8* block);

@@ -191,7 +191,7 @@ void leave_handler(GuestContext* c, void (*entry)(GuestContext*)) {
     oc_leave(c, entry);
 }
 
-void copy_xstate(GuestContext* to, GuestContext* from) {
+void copy_xstate(GuestContext* to, const GuestContext* from) {
     to->high = from->high;
     if (from->xstate_live) {
         *(u16*)to->xsave = kDefaultFpuControl;  // what a signal frame shows while x87 is not in use
@@ -201,7 +201,6 @@ void copy_xstate(GuestContext* to, GuestContext* from) {
     }
     to->xstate_live = false;
     high_keep(to->high);
-    high_share(to, from);
 }
 
 void reset_xstate(GuestContext* c) {

@@ -127,7 +127,7 @@ void save_live_xstate(GuestContext* c);
 // From a handler: abandon the frame, run `entry(c)` on the context's runtime stack.
 [[noreturn]] void leave_handler(GuestContext* c, void (*entry)(GuestContext*));
 // Copies the xstate of `from`, the calling context, to `to`, which is fresh.
-void copy_xstate(GuestContext* to, GuestContext* from);
+void copy_xstate(GuestContext* to, const GuestContext* from);
 // For whoever reads xsave itself: all of it is there. Not for a context with xstate_live.
 void complete_xstate(GuestContext* c);
 // Whoever wrote to xsave itself, all of it, says so afterwards.

@@ -24,6 +24,7 @@
 #include "runtime/sync/futex.h"
 #include "seccomp/rewrite/rewrite.h"
 #include "seccomp/segment_bases.h"
+#include "seccomp/shared_high.h"
 #include "seccomp/syscall_table.h"
 
 #include <sys/mman.h>
@@ -76,9 +77,11 @@ long new_thread(Coroutine* parent, const CloneRequest& q) {
         signals_enter_multi(parent);
         cpu_clock_enter_multi(parent);
         rewrite_expect_threads();
+        futexes_expect_threads();
         monitor_start();
     }
     copy_identity(c, parent);
+    high_share(c, parent);
     c->tid = tid_allocate();
     c->regs.rax = 0;
     if (q.stack) c->regs.rsp = q.stack;

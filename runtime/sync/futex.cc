@@ -3,6 +3,8 @@
 
 #include <asm/errno.h>
 #include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "runtime/base/mappings.h"
@@ -13,11 +15,21 @@
 
 namespace ocrun {
 
-OC_APART Bucket g_buckets[1u << kBucketBits];  // .bss: untouched where nobody waits
-std::atomic<u64> g_groups_used[kGroups / 64];
+OC_APART Bucket g_small_table[1u << kSmallBits];
+std::atomic<Bucket*> g_table{g_small_table};
+std::atomic<u64> g_groups_used[1u << (kLargeBits - kGroupBits) >> 6];
 std::atomic<bool> g_in_kernel{false};
 
 namespace {
+
+// All words that may lie in one object of 24 bytes are apart.
+consteval bool neighbours_are_apart() {
+    for (u64 word = 0; word < 0x2000; word += 4)
+        for (u64 other = word + 4; other < word + 24; other += 4)
+            if (place_of(word, kSmallBits) == place_of(other, kSmallBits)) return false;
+    return true;
+}
+static_assert(neighbours_are_apart());
 
 std::atomic<bool> g_shared_seen{false};
 std::atomic<u32> g_moved{0};           // all that waited then were woken
@@ -26,11 +38,27 @@ std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
 // Calls `look` for each bucket of each group in use.
 template <class F>
 void each_used_bucket(F look) {
-    for (u32 word = 0; word < kGroups / 64; word++)
-        for (u64 left = g_groups_used[word].load(std::memory_order_seq_cst); left; left &= left - 1) {
-            Bucket* group = &g_buckets[(word * 64 + u32(__builtin_ctzl(left))) << kGroupBits];
-            for (u32 i = 0; i < 1u << kGroupBits; i++) look(group[i]);
+    Bucket* table = g_table.load(std::memory_order_relaxed);
+    for (std::atomic<u64>& word : g_groups_used)
+        for (u64 left = word.load(std::memory_order_seq_cst); left; left &= left - 1) {
+            u64 group = u64(&word - g_groups_used) * 64 + u64(__builtin_ctzl(left));
+            for (u64 i = 0; i < 1u << kGroupBits; i++) look(table[group << kGroupBits | i]);
         }
+}
+
+bool memory_is_limited() {
+    for (int which : {RLIMIT_AS, RLIMIT_DATA}) {
+        rlimit limit;
+        if (sys(__NR_prlimit64, 0, which, nullptr, &limit) || limit.rlim_cur != RLIM_INFINITY) return true;
+    }
+    return false;
+}
+
+void forget_all_waiters() {
+    each_used_bucket([](Bucket& b) {
+        // (The monitor may have been in the middle of taking the last one off.)
+        if (b.head || b.tail) b.head = b.tail = nullptr;
+    });
 }
 
 // Bucket lock held. A waiter whose wait already ended otherwise is not counted; it takes itself off. -EINVAL where one waits as for a PI
@@ -54,14 +82,28 @@ long wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
 
 }  // namespace
 
+void futexes_expect_threads() {
+    if (g_table.load(std::memory_order_relaxed) != g_small_table || memory_is_limited()) return;
+    constexpr size_t kBytes = sizeof(Bucket) << kLargeBits;
+    long r = sys(__NR_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (is_error(r)) return;
+    if (sys(__NR_madvise, r, kBytes, MADV_WIPEONFORK)) {
+        sys(__NR_munmap, r, kBytes);
+        return;
+    }
+    sys(__NR_madvise, r, kBytes, MADV_NOHUGEPAGE);
+    // A child of the same memory may be looking for waiters: there were none yet, and who waits from now on sees what it wrote before.
+    g_table.store((Bucket*)r, std::memory_order_seq_cst);
+}
+
 void futex_after_fork() {
     // The world stood still at the fork, so no lock was held but perhaps one by the monitor (futexes_to_kernel); only buckets in use
-    // are worth a look and a write.
-    if (Bucket* b = g_moving.exchange(nullptr, std::memory_order_relaxed)) b->lock.reset();
-    each_used_bucket([](Bucket& b) {
-        // (The monitor may have been in the middle of taking the last one off.)
-        if (b.head || b.tail) b.head = b.tail = nullptr;
-    });
+    // are worth a look and a write. The large table is empty in a child (MADV_WIPEONFORK).
+    Bucket* moving = g_moving.exchange(nullptr, std::memory_order_relaxed);
+    if (g_table.load(std::memory_order_relaxed) == g_small_table) {
+        if (moving) moving->lock.reset();
+        forget_all_waiters();
+    }
     for (std::atomic<u64>& word : g_groups_used) word.store(0, std::memory_order_relaxed);
     g_in_kernel.store(false, std::memory_order_relaxed);
     g_moved.store(0, std::memory_order_relaxed);
@@ -203,7 +245,7 @@ long futex_requeue(u64 from, u32 wake_count, u64 to, u32 move_count, bool compar
         if (guest_load_u32((const u32*)from, &value)) return -EFAULT;
         if (value != expected) return -EAGAIN;
     }
-    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0)) return kFutexInKernel;
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_seq_cst), 0)) return kFutexInKernel;
     long woken = wake_some(a, from, wake_count, ~0u);
     if (woken < 0) return woken;
     u32 moved = 0;

@@ -11,6 +11,8 @@
 
 namespace ocrun {
 
+// Before the second thread begins.
+void futexes_expect_threads();
 void futex_after_fork();
 // The process mapped shared memory: flags alone no longer say that a word is private.
 void futex_note_shared();

@@ -13,25 +13,33 @@ struct Bucket {
     Waiter *head, *tail;
 };
 
-// So many that a hundred thousand waiters, each with a word of its own, hardly share one: each other waiter met on the way is a line
-// from main memory. Untouched parts cost nothing. A page of the guest has a group of buckets, one for each 32 bytes, in their order
-// but turned by a number of the page's own: neighbouring words have neighbouring buckets, and words at equal places of pages do not meet.
-constexpr u32 kBucketBits = 19, kGroupBits = 7, kGroups = 1u << (kBucketBits - kGroupBits);
-extern Bucket g_buckets[1u << kBucketBits];
-extern std::atomic<u64> g_groups_used[kGroups / 64];
+// A page of the guest has a group of buckets: neighbouring words have neighbouring ones, each its own (words of one object are waited
+// for by many, pthread_rwlock_t's), and groups are turned by a number of the page's, so that equal places of pages do not meet.
+constexpr u32 kGroupBits = 7;
+// A process begins with the small table and has the other from its second thread on (futexes_expect_threads): so many that a hundred
+// thousand waiters, each with a word of its own, hardly share a bucket. Each other one met on the way is a line from main memory.
+constexpr u32 kSmallBits = 14, kLargeBits = 19;
+extern Bucket g_small_table[1u << kSmallBits];
+extern std::atomic<Bucket*> g_table;
+extern std::atomic<u64> g_groups_used[1u << (kLargeBits - kGroupBits) >> 6];
 extern std::atomic<bool> g_in_kernel;  // futexes_to_kernel
 
-inline Bucket* bucket_of(u64 address) {
-    constexpr u32 kPageBits = 12, kWordBits = kPageBits - kGroupBits;
+inline constexpr u64 place_of(u64 address, u32 bits) {
+    constexpr u32 kPageBits = 12, kLineBits = 5;
     u64 page = (address >> kPageBits) * 0x9e3779b97f4a7c15ul;
-    u64 slot = ((address >> kWordBits) + (page >> 24)) & ((1u << kGroupBits) - 1);
-    return &g_buckets[page >> (64 - kBucketBits + kGroupBits) << kGroupBits | slot];
+    u64 slot = ((address >> kLineBits) + (address >> 2 & 7) * 3 + (page >> 24)) & ((1u << kGroupBits) - 1);
+    return page >> (64 - bits + kGroupBits) << kGroupBits | slot;
+}
+inline Bucket* bucket_of(u64 address) {
+    Bucket* table = g_table.load(std::memory_order_relaxed);
+    return &table[table == g_small_table ? place_of(address, kSmallBits) : place_of(address, kLargeBits)];
 }
 
 // Who is going to queue at b says so first, then looks at g_in_kernel: futexes_to_kernel and a fork's child look at no other groups.
 inline void note_use(Bucket* b) {
-    u64 group = u64(b - g_buckets) >> kGroupBits, bit = 1ul << (group & 63);
-    if (!(g_groups_used[group >> 6].load(std::memory_order_acquire) & bit)) g_groups_used[group >> 6].fetch_or(bit, std::memory_order_seq_cst);
+    u64 group = u64(b - g_table.load(std::memory_order_relaxed)) >> kGroupBits, bit = 1ul << (group & 63);
+    std::atomic<u64>& word = g_groups_used[group >> 6];
+    if (!(word.load(std::memory_order_acquire) & bit)) word.fetch_or(bit, std::memory_order_seq_cst);
 }
 
 // The table is the workers': a sole one has nobody to exclude (it starts the second itself, never in here).
@@ -78,7 +86,7 @@ inline void unqueue(Waiter* w) {
     u32 value;
     if (long r = guest_load_u32((const u32*)w->address, &value)) return r;
     if (value != expected) return -EAGAIN;
-    if (__builtin_expect(g_in_kernel.load(std::memory_order_relaxed), 0) && movable) return kFutexInKernel;
+    if (__builtin_expect(g_in_kernel.load(std::memory_order_seq_cst), 0) && movable) return kFutexInKernel;
     queue(b, w);
     return 0;
 }
