@@ -89,6 +89,7 @@ struct Coroutine : GuestContext {
     bool wait_interruptible;  // a signal may end the present wait
     bool timer_armed;
     bool restore_mask;  // saved_mask comes back when the present call ends (sigsuspend, ppoll ...)
+    bool affinity_set;  // asked for CPUs (affinity)
     // Calls through the function table (sched/permit.h): an unpark came before its park; and whom this one has yet to
     // unpark, written by the guest.
     std::atomic<u32> permit;
@@ -159,7 +160,7 @@ struct Coroutine : GuestContext {
     u64 robust_bytes;
 
     // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
-    bool sched_set, nice_set, ioprio_set, affinity_set;
+    bool sched_set, nice_set, ioprio_set;
     i32 sched_policy, sched_priority, nice, ioprio;
     u64 affinity[16];
 

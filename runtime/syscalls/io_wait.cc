@@ -48,8 +48,10 @@ struct WaitList {
     u32 forks;
     WaitingCall* first;
 };
-constexpr u32 kWaitLists = 1024;
-OC_APART WaitList g_waiting[kWaitLists];  // .bss
+// So many that ten thousand connections have one each: who shares one writes to the others' places in it, which are in no cache.
+constexpr u32 kWaitLists = 16384;
+OC_APART WaitList g_waiting[kWaitLists];
+std::atomic<u32> g_lists_end{0};  // behind the last one ever used
 
 std::atomic<u32> g_kept{0};  // descriptors given to calls that wait, by who closed their number
 
@@ -67,6 +69,7 @@ void forget_parent(WaitList& list) {
 void io_wait_after_fork(bool shared_files) {
     if (!g_kept.exchange(0, std::memory_order_relaxed)) return;
     for (WaitList& list : g_waiting) {
+        if (&list - g_waiting >= g_lists_end.load(std::memory_order_relaxed)) break;
         list.lock.reset();
         // What an earlier process of the line left here (forget_parent) lies on stacks that are gone.
         for (WaitingCall* w = list.forks == g_forks - 1 ? list.first : nullptr; w && !shared_files; w = w->next) {
@@ -80,9 +83,14 @@ void io_wait_after_fork(bool shared_files) {
 
 void io_wait_keep_files(unsigned first, unsigned last) {
     // One number is in one list; thousands of threads may be waiting in the others.
-    u32 lists = last - first < kWaitLists ? last - first + 1 : kWaitLists;
+    u32 lists = last - first < kWaitLists ? last - first + 1 : kWaitLists, end = g_lists_end.load(std::memory_order_seq_cst);
     for (u32 i = 0; i < lists; i++) {
         WaitList& list = list_of(first + i);
+        if (&list - g_waiting >= end) {
+            u32 left = kWaitLists - u32(&list - g_waiting);  // to the first list
+            i += left - 1;
+            continue;
+        }
         if (!__atomic_load_n(&list.first, __ATOMIC_RELAXED)) continue;
         Locked held(list.lock);
         forget_parent(list);
@@ -105,6 +113,9 @@ void enlist(WaitingCall* w) {
     WaitList& list = list_of(unsigned(w->fd));
     Locked held(list.lock);
     forget_parent(list);
+    u32 end = u32(&list - g_waiting) + 1;
+    for (u32 seen = g_lists_end.load(std::memory_order_relaxed); seen < end;)
+        if (g_lists_end.compare_exchange_weak(seen, end, std::memory_order_seq_cst)) break;
     w->next = list.first;
     if (w->next) w->next->link = &w->next;
     w->link = &list.first;
