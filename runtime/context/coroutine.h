@@ -79,7 +79,6 @@ struct Coroutine : GuestContext {
     u32 calls;         // how many it made
     bool is_main;      // the thread-group leader: tid == pid
     bool direct;       // child of vfork or CLONE_VM: every call is made natively, never parks (process/vfork.cc)
-    bool registered;   // in the registry
     bool blocks_here;  // the call in progress blocks in the kernel (syscalls/call.h)
     bool leaves_stack; // the call in progress may park without a stack (syscalls/call.h, kParks)
     bool prepared;     // it is about to (wait_prepare)
@@ -158,6 +157,8 @@ struct Coroutine : GuestContext {
     u64 clear_child_tid;     // CLONE_CHILD_CLEARTID / set_tid_address
     u64 robust_head;
     u64 robust_bytes;
+
+    bool registered;  // in the registry
 
     // scheduling attributes as the guest set them; the worker's own stay as they are (syscalls/sched_calls.cc)
     bool sched_set, nice_set, ioprio_set;

@@ -15,8 +15,8 @@
 
 namespace ocrun {
 
-OC_APART Bucket g_small_table[1u << kSmallBits];
-std::atomic<Bucket*> g_table{g_small_table};
+OC_APART constinit Bucket g_small_table[1u << kSmallBits];
+constinit Table g_table{g_small_table};
 std::atomic<u64> g_groups_used[1u << (kLargeBits - kGroupBits) >> 6];
 std::atomic<bool> g_in_kernel{false};
 
@@ -38,7 +38,7 @@ std::atomic<Bucket*> g_moving{nullptr};  // whose lock is held for that, perhaps
 // Calls `look` for each bucket of each group in use.
 template <class F>
 void each_used_bucket(F look) {
-    Bucket* table = g_table.load(std::memory_order_relaxed);
+    Bucket* table = g_table.buckets.load(std::memory_order_relaxed);
     for (std::atomic<u64>& word : g_groups_used)
         for (u64 left = word.load(std::memory_order_seq_cst); left; left &= left - 1) {
             u64 group = u64(&word - g_groups_used) * 64 + u64(__builtin_ctzl(left));
@@ -83,7 +83,7 @@ long wake_some(Bucket* b, u64 address, u32 count, u32 bitset) {
 }  // namespace
 
 void futexes_expect_threads() {
-    if (g_table.load(std::memory_order_relaxed) != g_small_table || memory_is_limited()) return;
+    if (g_table.buckets.load(std::memory_order_relaxed) != g_small_table || memory_is_limited()) return;
     constexpr size_t kBytes = sizeof(Bucket) << kLargeBits;
     long r = sys(__NR_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (is_error(r)) return;
@@ -93,14 +93,14 @@ void futexes_expect_threads() {
     }
     sys(__NR_madvise, r, kBytes, MADV_NOHUGEPAGE);
     // A child of the same memory may be looking for waiters: there were none yet, and who waits from now on sees what it wrote before.
-    g_table.store((Bucket*)r, std::memory_order_seq_cst);
+    g_table.buckets.store((Bucket*)r, std::memory_order_seq_cst);
 }
 
 void futex_after_fork() {
     // The world stood still at the fork, so no lock was held but perhaps one by the monitor (futexes_to_kernel); only buckets in use
     // are worth a look and a write. The large table is empty in a child (MADV_WIPEONFORK).
     Bucket* moving = g_moving.exchange(nullptr, std::memory_order_relaxed);
-    if (g_table.load(std::memory_order_relaxed) == g_small_table) {
+    if (g_table.buckets.load(std::memory_order_relaxed) == g_small_table) {
         if (moving) moving->lock.reset();
         forget_all_waiters();
     }

@@ -10,7 +10,7 @@ namespace ocrun {
 
 struct Bucket {
     Lock lock;
-    Waiter *head, *tail;
+    Waiter *head = nullptr, *tail = nullptr;
 };
 
 // A page of the guest has a group of buckets: neighbouring words have neighbouring ones, each its own (words of one object are waited
@@ -20,7 +20,11 @@ constexpr u32 kGroupBits = 7;
 // thousand waiters, each with a word of its own, hardly share a bucket. Each other one met on the way is a line from main memory.
 constexpr u32 kSmallBits = 14, kLargeBits = 19;
 extern Bucket g_small_table[1u << kSmallBits];
-extern std::atomic<Bucket*> g_table;
+// Read by every call, written once: nothing that others write lies in its line.
+struct alignas(64) Table {
+    std::atomic<Bucket*> buckets;
+};
+extern Table g_table;
 extern std::atomic<u64> g_groups_used[1u << (kLargeBits - kGroupBits) >> 6];
 extern std::atomic<bool> g_in_kernel;  // futexes_to_kernel
 
@@ -31,13 +35,13 @@ inline constexpr u64 place_of(u64 address, u32 bits) {
     return page >> (64 - bits + kGroupBits) << kGroupBits | slot;
 }
 inline Bucket* bucket_of(u64 address) {
-    Bucket* table = g_table.load(std::memory_order_relaxed);
+    Bucket* table = g_table.buckets.load(std::memory_order_relaxed);
     return &table[table == g_small_table ? place_of(address, kSmallBits) : place_of(address, kLargeBits)];
 }
 
 // Who is going to queue at b says so first, then looks at g_in_kernel: futexes_to_kernel and a fork's child look at no other groups.
 inline void note_use(Bucket* b) {
-    u64 group = u64(b - g_table.load(std::memory_order_relaxed)) >> kGroupBits, bit = 1ul << (group & 63);
+    u64 group = u64(b - g_table.buckets.load(std::memory_order_relaxed)) >> kGroupBits, bit = 1ul << (group & 63);
     std::atomic<u64>& word = g_groups_used[group >> 6];
     if (!(word.load(std::memory_order_acquire) & bit)) word.fetch_or(bit, std::memory_order_seq_cst);
 }

@@ -45,12 +45,12 @@ namespace {
 // Calls that wait for a descriptor, by its number. `forks`: g_forks of the process whose they are; nobody waits in the child of a fork.
 struct WaitList {
     Lock lock;
-    u32 forks;
-    WaitingCall* first;
+    u32 forks = 0;
+    WaitingCall* first = nullptr;
 };
 // So many that ten thousand connections have one each: who shares one writes to the others' places in it, which are in no cache.
 constexpr u32 kWaitLists = 16384;
-OC_APART WaitList g_waiting[kWaitLists];
+OC_APART constinit WaitList g_waiting[kWaitLists];
 std::atomic<u32> g_lists_end{0};  // behind the last one ever used
 
 std::atomic<u32> g_kept{0};  // descriptors given to calls that wait, by who closed their number
