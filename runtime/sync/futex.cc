@@ -92,7 +92,7 @@ void futexes_expect_threads() {
         return;
     }
     sys(__NR_madvise, r, kBytes, MADV_NOHUGEPAGE);
-    // A child of the same memory may be looking for waiters: there were none yet, and who waits from now on sees what it wrote before.
+    // Nobody waits yet: a lone thread waits in the kernel.
     g_table.buckets.store((Bucket*)r, std::memory_order_seq_cst);
 }
 

@@ -13,25 +13,19 @@ typedef struct {
     unsigned char bytes[kBytes];
 } __attribute__((aligned(64))) Registers;
 
-#define EACH_HIGH(DO)                                                                                               \
-    DO("0", "16")                                                                                                   \
-    DO("64", "17")                                                                                                  \
-    DO("128", "18")                                                                                                 \
-    DO("192", "19") DO("256", "20") DO("320", "21") DO("384", "22") DO("448", "23") DO("512", "24") DO("576", "25") \
-        DO("640", "26") DO("704", "27") DO("768", "28") DO("832", "29") DO("896", "30") DO("960", "31")
-#define LOAD_HIGH(at, n) "vmovups " at "(%%r12), %%zmm" n "\n\t"
-#define STORE_HIGH(at, n) "vmovups %%zmm" n ", " at "(%%r13)\n\t"
-#define EACH_LOW(DO)                                                                                         \
-    DO("0", "0")                                                                                             \
-    DO("64", "1")                                                                                            \
-    DO("128", "2")                                                                                           \
-    DO("192", "3") DO("256", "4") DO("320", "5") DO("384", "6") DO("448", "7") DO("512", "8") DO("576", "9") \
-        DO("640", "10") DO("704", "11") DO("768", "12") DO("832", "13") DO("896", "14") DO("960", "15")
-#define LOAD_LOW(at, n) "movups " at "(%%r12), %%xmm" n "\n\t"
-#define STORE_LOW(at, n) "movups %%xmm" n ", " at "(%%r13)\n\t"
+#define EACH(DO)                                                                                                  \
+    DO("0", "0", "16")                                                                                            \
+    DO("64", "1", "17") DO("128", "2", "18") DO("192", "3", "19") DO("256", "4", "20") DO("320", "5", "21")       \
+        DO("384", "6", "22") DO("448", "7", "23") DO("512", "8", "24") DO("576", "9", "25") DO("640", "10", "26") \
+            DO("704", "11", "27") DO("768", "12", "28") DO("832", "13", "29") DO("896", "14", "30")               \
+                DO("960", "15", "31")
+#define LOAD_HIGH(at, low, high) "vmovups " at "(%%r12), %%zmm" high "\n\t"
+#define STORE_HIGH(at, low, high) "vmovups %%zmm" high ", " at "(%%r13)\n\t"
+#define LOAD_LOW(at, low, high) "movups " at "(%%r12), %%xmm" low "\n\t"
+#define STORE_LOW(at, low, high) "movups %%xmm" low ", " at "(%%r13)\n\t"
 
 // loads `in`, makes the call `times` times, stores to `out`
-#define HELD(EACH, LOAD, STORE)                                                                                    \
+#define HELD(LOAD, STORE)                                                                                          \
     do {                                                                                                           \
         register long r10 __asm__("r10") = a3;                                                                     \
         register long r8 __asm__("r8") = a4;                                                                       \
@@ -53,9 +47,9 @@ static long held(const Registers* in, Registers* out, int times, long nr, long a
                  long a4) {
     long result;
     if (has_high)
-        HELD(EACH_HIGH, LOAD_HIGH, STORE_HIGH);
+        HELD(LOAD_HIGH, STORE_HIGH);
     else
-        HELD(EACH_LOW, LOAD_LOW, STORE_LOW);
+        HELD(LOAD_LOW, STORE_LOW);
     return result;
 }
 
@@ -97,7 +91,7 @@ typedef struct {
     "kmovq (%%r12), %%k1\n\tkmovq 8(%%r12), %%k2\n\tkmovq 16(%%r12), %%k3\n\tkmovq 24(%%r12), %%k4\n\t"
 #define STORE_MASKS_HIGH \
     "kmovq %%k1, (%%r15)\n\tkmovq %%k2, 8(%%r15)\n\tkmovq %%k3, 16(%%r15)\n\tkmovq %%k4, 24(%%r15)\n\t"
-#define MAKE(EACH, LOAD, STORE, CHANGE, LOAD_MASKS, STORE_MASKS)                                                                 \
+#define MAKE(LOAD, STORE, CHANGE, LOAD_MASKS, STORE_MASKS)                                                                       \
     do {                                                                                                                         \
         register long r10 __asm__("r10") = (long)&child->ended;                                                                  \
         register long r8 __asm__("r8") = 0;                                                                                      \
@@ -124,9 +118,9 @@ static long make(const Registers* in, Child* child, volatile int* go, void* stac
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
     long result;
     if (has_high)
-        MAKE(EACH_HIGH, LOAD_HIGH, STORE_HIGH, CHANGE_HIGH, LOAD_MASKS_HIGH, STORE_MASKS_HIGH);
+        MAKE(LOAD_HIGH, STORE_HIGH, CHANGE_HIGH, LOAD_MASKS_HIGH, STORE_MASKS_HIGH);
     else
-        MAKE(EACH_LOW, LOAD_LOW, STORE_LOW, CHANGE_LOW, "", "");
+        MAKE(LOAD_LOW, STORE_LOW, CHANGE_LOW, "", "");
     for (int i = 0; has_high && i < 32; i++)
         if (masks[i] != in->bytes[i])
             check_failed(__FILE_NAME__, __LINE__, "k%d of the maker has changed", i / 8 + 1);
