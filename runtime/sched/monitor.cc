@@ -44,19 +44,34 @@ u64 thread_cpu_ns(u32 tid) {
     return u64(t.tv_sec) * 1000000000ul + u64(t.tv_nsec);
 }
 
-// Does the kernel say that the thread sleeps? Also true where it does not say anything: two looks without CPU time have to do.
-bool sleeps(int tasks, u32 tid) {
-    if (tasks < 0) return true;
-    TextBuffer<32> name;
-    name.dec(tid).add("/stat");
-    long fd = sys(__NR_openat, tasks, name.c_str(), O_RDONLY | O_CLOEXEC);
-    if (is_error(fd)) return fd != -ENOENT;
-    char text[128];  // "TID (name) S ...", and a name has 15 characters at most
-    long n = sys(__NR_read, fd, text, sizeof text);
-    sys(__NR_close, fd);
-    for (long i = n - 1; i > 1; i--)
-        if (text[i - 2] == ')' && text[i - 1] == ' ') return text[i] == 'S' || text[i] == 'D';
-    return true;
+// The state of a worker's thread as /proc tells it; 0: it does not. The file stays open: looking it up costs more than reading it.
+char told_state(int tasks, KThread* t) {
+    for (int tries = 0; tries < 2 && tasks >= 0; tries++) {
+        if (t->stat_tid != t->tid) {
+            if (t->stat_tid) sys(__NR_close, t->stat_file);
+            TextBuffer<32> name;
+            name.dec(t->tid).add("/stat");
+            long fd = sys(__NR_openat, tasks, name.c_str(), O_RDONLY | O_CLOEXEC);
+            t->stat_tid = is_error(fd) ? 0 : t->tid;
+            if (is_error(fd)) return fd == -ENOENT ? 'X' : 0;
+            t->stat_file = i32(fd);
+        }
+        char text[64];  // "TID (name) S ...", and a name has 15 characters at most
+        long n = sys(__NR_pread64, t->stat_file, text, sizeof text, 0);
+        for (long i = n - 1; i > 1; i--)
+            if (text[i - 2] == ')' && text[i - 1] == ' ') return text[i];
+        sys(__NR_close, t->stat_file);  // of a thread of that number before this one
+        t->stat_tid = 0;
+    }
+    return 0;
+}
+
+// Does the thread sleep, whose clock said `cpu` a moment ago? Also true where the kernel does not say anything: two looks without CPU
+// time have to do.
+bool sleeps(int tasks, KThread* t, u64 cpu) {
+    if (thread_cpu_ns(t->tid) != cpu) return false;
+    char state = told_state(tasks, t);
+    return !state || state == 'S' || state == 'D';
 }
 
 // suspect: sleeps now, ran since the last look; candidate: did not run; acted: a place was retaken, or somebody kicked.
@@ -146,10 +161,10 @@ Finding look(int tasks, u64 now, u64 elapsed_ns, bool* all_idle) {
         }
         bool told = t->slot->state == OC_WORKER_NATIVE && t->slot->expect_block;
         bool busy_in_kernel = deaf(t, now) && moved;
-        if (!busy_in_kernel && ((moved && !told) || !sleeps(tasks, t->tid))) {
+        if (!busy_in_kernel && ((moved && !told) || !sleeps(tasks, t, cpu))) {
             t->stuck_looks = 0;
             // It may have blocked just now: the next look is a short time away.
-            if (moved && found == Finding::nothing && sleeps(tasks, t->tid)) found = Finding::suspect;
+            if (moved && found == Finding::nothing && sleeps(tasks, t, cpu)) found = Finding::suspect;
             continue;
         }
         if (!busy_in_kernel && ++t->stuck_looks < 2) {

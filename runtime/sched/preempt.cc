@@ -111,6 +111,7 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     housekeeping();
     bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
+    if (!queued && spin == Spin::no) queued = take_share();
     if (in_kernel_call(c) && (queued || !somebody_idle())) {
         // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
         // again: the place and the queue go to another worker.
@@ -134,6 +135,7 @@ bool preempted(Coroutine* c, bool ticked) {
     // Nobody here made a call, and nobody new came: all compute, and longer slices cost nobody anything.
     u32 waiting = t->run_count.load(std::memory_order_relaxed);
     bool computes = !waits && t->calls == t->tick_calls && waiting <= t->tick_waiting;
+    if (computes && waiting > 1) worker_rouse();  // who computes alone, without ticks, takes its share
     t->tick_schedules = t->schedule_count;
     t->tick_calls = t->calls;
     t->tick_waiting = waiting;

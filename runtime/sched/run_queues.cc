@@ -24,11 +24,16 @@ Coroutine* g_inject_urgent_tail;
 // two that take turns would be carried to and fro. Only when that worker has not switched for this long is it worth the way.
 constexpr u64 kStealOneAfterTicks = 50000;  // some 20 us, what waking a thread on another CPU costs
 
+bool runs_for(KThread* t, u64 now, u64 ticks) {
+    return __atomic_load_n(&t->slot->state, __ATOMIC_RELAXED) == OC_WORKER_RUNNING && i64(now - __atomic_load_n(&t->switched_in_tsc, __ATOMIC_RELAXED)) > i64(ticks);
+}
+
 bool worth_stealing(KThread* victim) {
     u32 count = victim->run_count.load(std::memory_order_seq_cst);
     if (count != 1 || victim->retaken.load(std::memory_order_relaxed)) return count;
-    u32 schedules = __atomic_load_n(&victim->schedule_count, __ATOMIC_RELAXED);
     u64 now = __builtin_ia32_rdtsc();
+    if (runs_for(victim, now, kStealOneAfterTicks)) return true;
+    u32 schedules = __atomic_load_n(&victim->schedule_count, __ATOMIC_RELAXED);
     if (__atomic_load_n(&victim->thief_schedules, __ATOMIC_RELAXED) != schedules) {
         __atomic_store_n(&victim->thief_schedules, schedules, __ATOMIC_RELAXED);
         __atomic_store_n(&victim->thief_tsc, now, __ATOMIC_RELAXED);
@@ -44,6 +49,50 @@ Coroutine* pop_cold(KThread* t) {
     Coroutine* first = t->run_first;
     t->run_first = nullptr;
     return first;
+}
+
+// Half of what waits there: the oldest is returned, the rest becomes t's.
+Coroutine* steal_from(KThread* victim, KThread* t) {
+    Coroutine *first = nullptr, *head = nullptr, *tail = nullptr;
+    u32 taken = 0;
+    {
+        Locked held(victim->run_lock);
+        u32 count = victim->run_count.load(std::memory_order_relaxed);
+        // Who is stuck in the kernel loses all.
+        bool stuck = victim->retaken.load(std::memory_order_relaxed);
+        for (u32 want = stuck ? count : (count + 1) / 2; want; want--) {
+            Coroutine* c = pop_cold(victim);
+            if (!c) break;
+            victim->run_count.fetch_sub(1, std::memory_order_relaxed);
+            if (!first) {
+                first = c;
+            } else {
+                push(&head, &tail, c);
+                taken++;
+            }
+        }
+    }
+    if (taken) {
+        Locked held(t->run_lock);
+        while (Coroutine* c = pop(&head, &tail)) push_ready(t, c);
+        t->run_count.fetch_add(taken, std::memory_order_seq_cst);
+    }
+    return first;
+}
+
+// The others whose coroutines the calling worker may take.
+template <class F>
+Coroutine* of_others(F&& take) {
+    KThread* t = this_thread();
+    u32 n = workers_started();
+    if (n < 2) return nullptr;
+    u32 start = t->schedule_count++;
+    for (u32 i = 0; i < n; i++) {
+        KThread* victim = worker_at((start + i) % n);
+        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed)) continue;
+        if (Coroutine* c = take(victim, t)) return c;
+    }
+    return nullptr;
 }
 
 }  // namespace
@@ -107,40 +156,18 @@ Coroutine* take_injected() {
 }
 
 Coroutine* steal() {
-    KThread* t = this_thread();
-    u32 n = workers_started();
-    if (n < 2) return nullptr;
-    u32 start = t->schedule_count++;
-    for (u32 i = 0; i < n; i++) {
-        KThread* victim = worker_at((start + i) % n);
-        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed) || !worth_stealing(victim)) continue;
-        Coroutine *first = nullptr, *head = nullptr, *tail = nullptr;
-        u32 taken = 0;
-        {
-            Locked held(victim->run_lock);
-            u32 count = victim->run_count.load(std::memory_order_relaxed);
-            // Who is stuck in the kernel loses all.
-            bool stuck = victim->retaken.load(std::memory_order_relaxed);
-            for (u32 want = stuck ? count : (count + 1) / 2; want; want--) {
-                Coroutine* c = pop_cold(victim);
-                if (!c) break;
-                victim->run_count.fetch_sub(1, std::memory_order_relaxed);
-                if (!first) {
-                    first = c;
-                } else {
-                    push(&head, &tail, c);
-                    taken++;
-                }
-            }
-        }
-        if (taken) {
-            Locked held(t->run_lock);
-            while (Coroutine* c = pop(&head, &tail)) push_ready(t, c);
-            t->run_count.fetch_add(taken, std::memory_order_seq_cst);
-        }
-        if (first) return first;
-    }
-    return nullptr;
+    return of_others([](KThread* victim, KThread* t) { return worth_stealing(victim) ? steal_from(victim, t) : nullptr; });
+}
+
+bool take_share() {
+    constexpr u64 kComputesAfterTicks = 1000000;  // some 400 us
+    constexpr u32 kTooMany = 2;
+    u64 now = __builtin_ia32_rdtsc();
+    Coroutine* c = of_others([now](KThread* victim, KThread* t) {
+        return victim->run_count.load(std::memory_order_relaxed) >= kTooMany && runs_for(victim, now, kComputesAfterTicks) ? steal_from(victim, t) : nullptr;
+    });
+    if (c) enqueue(c, ReadyWhy::requeued);
+    return c;
 }
 
 void give_queue_away(KThread* t) {

@@ -133,6 +133,9 @@ inline Coroutine* next_ready() {
 
 // From another worker: the oldest of half of its queue is returned, the rest becomes the caller's.
 Coroutine* steal();
+// For a worker that computes and has nobody waiting: half of what waits behind one that computes as well joins its queue, so that all who
+// compute get about the same. False: nobody has two or more waiting.
+bool take_share();
 // Does whoever waits in t's queue have to wait on, because c, which runs, comes before? Now and then nobody has.
 bool outranks(Coroutine* c, KThread* t);
 // What a worker without a place has in its queue is everybody's.

@@ -98,6 +98,8 @@ struct KThread : TrapThread {
     // The monitor's: what it saw at its last look.
     u64 seen_cpu_ns, out_of_kernel_ns;  // when it last switched or took a tick
     u32 seen_schedules, seen_ticks, stuck_looks;
+    u32 stat_tid;  // whose /proc file stat_file is, 0: nobody's
+    i32 stat_file;
 
     // direct: the child's own signal actions (a copy of signal/signals.h's table), and memory to free when it is gone
     u8 direct_actions[65 * 32];

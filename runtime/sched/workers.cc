@@ -458,6 +458,7 @@ void workers_after_fork() {
     self->owner.store(nullptr, std::memory_order_relaxed);
     self->ended = false;
     self->tick_ns.store(0, std::memory_order_relaxed);
+    self->stat_tid = 0;
     monitor_after_fork();
     self->away.store(false, std::memory_order_relaxed);
     self->tick_made = false;
