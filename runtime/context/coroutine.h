@@ -123,7 +123,7 @@ struct Coroutine : GuestContext {
     u32 restart_nr;
 
     u32 parent_tid;  // with what follows: for observers (sched/observe.h); the times count only while somebody looks
-    const char* waits_for;  // kWaitsForWord, "descriptor", "sleep" ...; nullptr: not parked
+    const char* waits_for;  // kWaitsForWord ...; nullptr: not parked
     u64 waits_detail;       // address, descriptor ...
     u64 parked_since_tsc;
     u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
@@ -181,7 +181,7 @@ struct Coroutine : GuestContext {
 inline constexpr u32 kNoCall = ~0u;
 // As waits_for.
 inline constexpr char kWaitsForWord[] = "futex", kWaitsForDescriptor[] = "descriptor";
-inline constexpr char kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait";
+inline constexpr char kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait", kWaitsForTime[] = "sleep";
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

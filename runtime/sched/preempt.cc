@@ -34,15 +34,15 @@ Coroutine* next_by_tick(Coroutine* c) {
     return next;
 }
 
-// Who does not run waits for words that the others write or for signals, for no time and no descriptor: nobody has to look for news.
+// Who does not run waits for words that the others write, for signals or for time, for no descriptor: nobody has to look for news.
 bool no_news_to_look_for() {
     constexpr size_t kLook = 64;
-    if (timers_next() != kNever || !g_registry_lock.try_lock()) return false;
+    if (!g_registry_lock.try_lock()) return false;
     bool only = registry().size() <= kLook;
     if (only)
         for (const Coroutine& c : registry()) {
             const char* what = __atomic_load_n(&c.waits_for, __ATOMIC_RELAXED);
-            if (what && what != kWaitsForWord && what != kWaitsInPause && what != kWaitsInSuspend && what != kWaitsForSignals) only = false;
+            if (what && what != kWaitsForWord && what != kWaitsInPause && what != kWaitsInSuspend && what != kWaitsForSignals && what != kWaitsForTime) only = false;
         }
     g_registry_lock.unlock();
     return only;
@@ -54,6 +54,15 @@ void make_way(Coroutine* c, Coroutine* next) {
     switch_to(c, After::requeue, next);
 }
 
+u64 room_before(u64 deadline_ns) {
+    if (deadline_ns == kNever) return kNoTimer;
+    u64 now = now_or_earlier_ns();
+    return deadline_ns > now ? deadline_ns - now : 0;
+}
+
+// So many ticks in a row that find whoever waits here in a loop, and nothing that came of it, are enough: they come less often then.
+constexpr u32 kFutileTicks = 16;
+
 // c waits in a loop of its own: whoever is ready, here or elsewhere, comes first. False: nobody is.
 bool make_room(Coroutine* c) {
     KThread* t = this_thread();
@@ -61,7 +70,7 @@ bool make_room(Coroutine* c) {
     if (!next && !c->priority) next = steal();
     if (!next) return false;
     t->tick_schedules = t->schedule_count;
-    tick_adapt(true, false, false);
+    tick_adapt(true, t->futile_ticks > kFutileTicks, false);
     if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
     make_way(c, next);
     return true;
@@ -111,7 +120,7 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     housekeeping();
     bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
-    if (!queued && spin == Spin::no) queued = take_share();
+    if (!queued && spin == Spin::no && !in_kernel_call(c)) queued = take_share();
     if (in_kernel_call(c) && (queued || !somebody_idle())) {
         // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
         // again: the place and the queue go to another worker.
@@ -131,26 +140,33 @@ bool preempted(Coroutine* c, bool ticked) {
     constexpr u32 kMoves = 2;
     bool roused = !t->tick_ns.load(std::memory_order_relaxed);  // no ticks to count from
     bool moves = !roused && t->schedule_count - t->tick_schedules >= kMoves;
-    if (waits && make_room(c)) return true;
-    // Nobody here made a call, and nobody new came: all compute, and longer slices cost nobody anything.
+    // Nobody here made a call, and nobody new came.
     u32 waiting = t->run_count.load(std::memory_order_relaxed);
-    bool computes = !waits && t->calls == t->tick_calls && waiting <= t->tick_waiting;
-    if (computes && waiting > 1) worker_rouse();  // who computes alone, without ticks, takes its share
-    t->tick_schedules = t->schedule_count;
+    bool same = t->calls == t->tick_calls && waiting <= t->tick_waiting;
     t->tick_calls = t->calls;
     t->tick_waiting = waiting;
+    t->futile_ticks = waits && same ? t->futile_ticks + 1 : 0;
+    if (waits && make_room(c)) return true;
+    // All compute, and longer slices cost nobody anything.
+    bool computes = !waits && same;
+    t->tick_schedules = t->schedule_count;
+    t->computes.store(computes && !moves, std::memory_order_relaxed);
+    if (computes && waiting > 1) offer_share();
     // What one waits for may come from a descriptor that nobody else looks at.
-    bool in_turns = queued || (waits && !relieved), undisturbed = computes && no_news_to_look_for();
+    bool in_turns = queued || (waits && !relieved && t->futile_ticks < kFutileTicks), undisturbed = computes && no_news_to_look_for();
     bool looked_after = relieved || registry().size() < 2 || undisturbed;
-    if (roused && (in_turns || !looked_after)) tick_want(in_turns);
-    tick_adapt(in_turns, moves || computes, looked_after, undisturbed);
+    u64 timer = relieved ? kNever : timers_next();
+    if (roused && (in_turns || !looked_after || timer != kNever)) tick_want(in_turns);
+    tick_adapt(in_turns, moves || computes, looked_after, undisturbed, room_before(timer));
     if (undisturbed && !in_turns && !relieved) {
         g_hooks.idle();
         // What came before others could see that there are no more ticks here (worker_rouse).
         std::atomic_thread_fence(std::memory_order_seq_cst);
         bool came = g_inject_count.load(std::memory_order_relaxed) != 0;
-        if (came || !no_news_to_look_for()) tick_want(came);
+        if (came || !no_news_to_look_for() || timers_next() < timer) tick_want(came);
     }
+    // Somebody should look for news at once, and need not compute for it.
+    if (!looked_after && !queued && !moves && !roused) worker_start_one();
     // Those who take turns in the same order for ever may keep each other from getting on, or one that they wake again and again: natively
     // the end of a slice breaks the order now and then.
     constexpr u32 kBreaksOrder = 8;

@@ -24,15 +24,13 @@ Coroutine* g_inject_urgent_tail;
 // two that take turns would be carried to and fro. Only when that worker has not switched for this long is it worth the way.
 constexpr u64 kStealOneAfterTicks = 50000;  // some 20 us, what waking a thread on another CPU costs
 
-bool runs_for(KThread* t, u64 now, u64 ticks) {
-    return __atomic_load_n(&t->slot->state, __ATOMIC_RELAXED) == OC_WORKER_RUNNING && i64(now - __atomic_load_n(&t->switched_in_tsc, __ATOMIC_RELAXED)) > i64(ticks);
-}
+bool runs(KThread* t) { return __atomic_load_n(&t->slot->state, __ATOMIC_RELAXED) == OC_WORKER_RUNNING && !t->retaken.load(std::memory_order_relaxed); }
 
 bool worth_stealing(KThread* victim) {
     u32 count = victim->run_count.load(std::memory_order_seq_cst);
     if (count != 1 || victim->retaken.load(std::memory_order_relaxed)) return count;
     u64 now = __builtin_ia32_rdtsc();
-    if (runs_for(victim, now, kStealOneAfterTicks)) return true;
+    if (runs(victim) && i64(now - __atomic_load_n(&victim->switched_in_tsc, __ATOMIC_RELAXED)) > i64(kStealOneAfterTicks)) return true;
     u32 schedules = __atomic_load_n(&victim->schedule_count, __ATOMIC_RELAXED);
     if (__atomic_load_n(&victim->thief_schedules, __ATOMIC_RELAXED) != schedules) {
         __atomic_store_n(&victim->thief_schedules, schedules, __ATOMIC_RELAXED);
@@ -80,17 +78,15 @@ Coroutine* steal_from(KThread* victim, KThread* t) {
     return first;
 }
 
-// The others whose coroutines the calling worker may take.
+// What `take` finds at another worker that runs whoever is ready, the first of them in its turn asked first.
 template <class F>
-Coroutine* of_others(F&& take) {
+Coroutine* of_others(u32 turn, F&& take) {
     KThread* t = this_thread();
     u32 n = workers_started();
-    if (n < 2) return nullptr;
-    u32 start = t->schedule_count++;
-    for (u32 i = 0; i < n; i++) {
-        KThread* victim = worker_at((start + i) % n);
-        if (!victim || victim == t || victim->owner.load(std::memory_order_relaxed)) continue;
-        if (Coroutine* c = take(victim, t)) return c;
+    for (u32 i = 0; i < n && n > 1; i++) {
+        KThread* other = worker_at((turn + i) % n);
+        if (!other || other == t || other->owner.load(std::memory_order_relaxed) || other->ended) continue;
+        if (Coroutine* c = take(other)) return c;
     }
     return nullptr;
 }
@@ -156,18 +152,31 @@ Coroutine* take_injected() {
 }
 
 Coroutine* steal() {
-    return of_others([](KThread* victim, KThread* t) { return worth_stealing(victim) ? steal_from(victim, t) : nullptr; });
+    KThread* t = this_thread();
+    return of_others(t->schedule_count++, [t](KThread* victim) { return worth_stealing(victim) ? steal_from(victim, t) : nullptr; });
 }
 
+namespace {
+
+bool computes(KThread* t) { return runs(t) && t->computes.load(std::memory_order_relaxed); }
+constexpr u32 kTooMany = 2;
+
+}  // namespace
+
 bool take_share() {
-    constexpr u64 kComputesAfterTicks = 1000000;  // some 400 us
-    constexpr u32 kTooMany = 2;
-    u64 now = __builtin_ia32_rdtsc();
-    Coroutine* c = of_others([now](KThread* victim, KThread* t) {
-        return victim->run_count.load(std::memory_order_relaxed) >= kTooMany && runs_for(victim, now, kComputesAfterTicks) ? steal_from(victim, t) : nullptr;
+    KThread* t = this_thread();
+    Coroutine* c = of_others(t->ticks, [t](KThread* victim) {
+        return victim->run_count.load(std::memory_order_relaxed) >= kTooMany && computes(victim) ? steal_from(victim, t) : nullptr;
     });
     if (c) enqueue(c, ReadyWhy::requeued);
     return c;
+}
+
+void offer_share() {
+    of_others(0, [](KThread* other) -> Coroutine* {
+        if (!other->run_count.load(std::memory_order_relaxed) && computes(other) && !other->need_resched.exchange(true, std::memory_order_relaxed)) worker_kick(other);
+        return nullptr;
+    });
 }
 
 void give_queue_away(KThread* t) {

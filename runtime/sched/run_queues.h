@@ -136,6 +136,8 @@ Coroutine* steal();
 // For a worker that computes and has nobody waiting: half of what waits behind one that computes as well joins its queue, so that all who
 // compute get about the same. False: nobody has two or more waiting.
 bool take_share();
+// For a worker that computes, with two or more waiting: who computes with nobody waiting is told to take its share.
+void offer_share();
 // Does whoever waits in t's queue have to wait on, because c, which runs, comes before? Now and then nobody has.
 bool outranks(Coroutine* c, KThread* t);
 // What a worker without a place has in its queue is everybody's.

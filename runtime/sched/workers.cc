@@ -225,7 +225,8 @@ void worker_rouse() {
     for (u32 i = 0; i < workers_started(); i++) {
         KThread* t = worker_at(i);
         if (!t || t == this_thread() || t->owner.load(std::memory_order_relaxed) || t->ended || t->retaken.load(std::memory_order_relaxed)) continue;
-        if (t->tick_ns.load(std::memory_order_seq_cst) || __atomic_load_n(&t->slot->state, __ATOMIC_SEQ_CST) == OC_WORKER_IDLE) continue;
+        u64 period = t->tick_ns.load(std::memory_order_seq_cst);
+        if ((period && period <= g_tick_max_ns) || __atomic_load_n(&t->slot->state, __ATOMIC_SEQ_CST) == OC_WORKER_IDLE) continue;
         // All of them: one may be where no signal gets it out.
         if (!t->need_resched.exchange(true, std::memory_order_seq_cst)) worker_kick(t);
     }

@@ -16,7 +16,7 @@ long sleep_until(Coroutine* c, u64 deadline) {
     if (!blocks_here(c)) {
         for (;;) {
             wait_begin(c, true);
-            WakeReason why = wait_park(c, deadline, "sleep", deadline);
+            WakeReason why = wait_park(c, deadline, kWaitsForTime, deadline);
             if (why == WakeReason::timeout) return 0;
             if (signal_pending(c)) return kRestartRestartBlock;
             if (now_ns() >= deadline) return 0;
@@ -57,7 +57,7 @@ long relative_sleep(Call& call, u64 request, u64 rest) {
     if (call.c->leaves_stack && !blocks_here(call.c)) {
         call.c->restart_deadline_ns = deadline;
         wait_begin(call.c, true);
-        wait_prepare(call.c, deadline, "sleep", deadline, behind_sleep);
+        wait_prepare(call.c, deadline, kWaitsForTime, deadline, behind_sleep);
         return kParks;
     }
     long r = sleep_until(call.c, deadline);
