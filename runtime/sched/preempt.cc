@@ -63,6 +63,9 @@ u64 room_before(u64 deadline_ns) {
 // So many ticks in a row that find whoever waits here in a loop, and nothing that came of it, are enough: they come less often then.
 constexpr u32 kFutileTicks = 16;
 
+// So many that find nobody new: news are rare.
+constexpr u32 kQuietTicks = 50;
+
 // c waits in a loop of its own: whoever is ready, here or elsewhere, comes first. False: nobody is.
 bool make_room(Coroutine* c) {
     KThread* t = this_thread();
@@ -149,6 +152,7 @@ bool preempted(Coroutine* c, bool ticked) {
     if (waits && make_room(c)) return true;
     // All compute, and longer slices cost nobody anything.
     bool computes = !waits && same;
+    t->quiet_ticks = computes ? t->quiet_ticks + 1 : 0;
     t->tick_schedules = t->schedule_count;
     t->computes.store(computes && !moves, std::memory_order_relaxed);
     if (computes && waiting > 1) offer_share();
@@ -157,7 +161,8 @@ bool preempted(Coroutine* c, bool ticked) {
     bool looked_after = relieved || registry().size() < 2 || undisturbed;
     u64 timer = relieved ? kNever : timers_next();
     if (roused && (in_turns || !looked_after || timer != kNever)) tick_want(in_turns);
-    tick_adapt(in_turns, moves || computes, looked_after, undisturbed, room_before(timer));
+    News news = undisturbed ? News::none : t->quiet_ticks > kQuietTicks ? News::rare : News::likely;
+    tick_adapt(in_turns, moves || computes, looked_after, news, room_before(timer));
     if (undisturbed && !in_turns && !relieved) {
         g_hooks.idle();
         // What came before others could see that there are no more ticks here (worker_rouse).

@@ -48,12 +48,13 @@ void tick_want(bool queued, bool nobody_new) {
     set(t, queued ? g_min_ns : g_tick_max_ns);
 }
 
-void tick_adapt(bool queued, bool moves, bool looked_after, bool undisturbed, u64 room_ns) {
-    constexpr u64 kUndisturbed = 10;
+void tick_adapt(bool queued, bool moves, bool looked_after, News news, u64 room_ns) {
+    constexpr u64 kWithoutNews = 10, kRareNews = 4;
     KThread* t = this_thread();
     u64 now = t->tick_ns.load(std::memory_order_relaxed);
     if (!now) return;  // a last one, sent before it was stopped
-    u64 most = std::min({undisturbed ? kUndisturbed * g_tick_max_ns : g_tick_max_ns, kMostNs, std::max(room_ns, g_min_ns)});
+    u64 times = news == News::none ? kWithoutNews : news == News::rare ? kRareNews : 1;
+    u64 most = std::min({times * g_tick_max_ns, kMostNs, std::max(room_ns, g_min_ns)});
     if (queued && !moves)
         set(t, g_min_ns);
     else if (!queued && looked_after)

@@ -73,7 +73,7 @@ struct KThread : TrapThread {
     u32 moving_ticks;                           // how many found that the queue moves by itself
     u64 tick_calls;
     std::atomic<bool> computes;                 // so the last one found it: no calls, no waits, hardly a switch
-    u32 futile_ticks;                           // in a row, that found waits and nothing new
+    u32 futile_ticks, quiet_ticks;              // in a row, that found waits, or computing, and nothing new
     u32 waits_in_a_row;                         // ticks that found nothing but idle waits (sched/spin.h)
     u64 switched_in_tsc;
     u64 housekept_tsc;          // when it last looked at timers and descriptors between two switches
