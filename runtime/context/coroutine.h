@@ -179,9 +179,16 @@ struct Coroutine : GuestContext {
 };
 
 inline constexpr u32 kNoCall = ~0u;
-// As waits_for.
-inline constexpr char kWaitsForWord[] = "futex", kWaitsForDescriptor[] = "descriptor";
-inline constexpr char kWaitsInPause[] = "pause", kWaitsInSuspend[] = "sigsuspend", kWaitsForSignals[] = "sigwait", kWaitsForTime[] = "sleep";
+// As waits_for. The last four are libocrun's.
+inline constexpr char kWaitsForDescriptor[] = "descriptor";
+inline constexpr char kWaitsForWord[] = "futex", kWaitsForTime[] = "sleep", kWaitsForSignals[] = "sigwait", kWaitsInPause[] = "pause";
+inline constexpr char kWaitsInSuspend[] = "sigsuspend", kTaskParks[] = "task", kTaskJoins[] = "join", kTaskSleeps[] = "sleep", kTaskLocks[] = "lock";
+// Others of this process, time or a signal end the wait.
+inline bool waits_for_no_descriptor(const char* what) {
+    for (const char* one : {kWaitsForWord, kWaitsForTime, kWaitsForSignals, kWaitsInPause, kWaitsInSuspend, kTaskParks, kTaskJoins, kTaskSleeps, kTaskLocks})
+        if (what == one) return true;
+    return false;
+}
 
 // The pool, for observers (bpf/events.h, struct oc_board): chunks of kSlotsPerChunk coroutines. What switches touch lies dense
 // (coroutine, extended state), and from some number on in large pages; runtime stacks lie apart, each above its guard.

@@ -49,11 +49,17 @@ char told_state(int tasks, KThread* t) {
     for (int tries = 0; tries < 2 && tasks >= 0; tries++) {
         if (t->stat_tid != t->tid) {
             if (t->stat_tid) sys(__NR_close, t->stat_file);
+            t->stat_tid = 0;
             TextBuffer<32> name;
             name.dec(t->tid).add("/stat");
             long fd = sys(__NR_openat, tasks, name.c_str(), O_RDONLY | O_CLOEXEC);
-            t->stat_tid = is_error(fd) ? 0 : t->tid;
+            if (fd == -EMFILE && !tries) {  // one at a time, then
+                for (u32 i = 0; i < workers_started(); i++)
+                    if (KThread* other = worker_at(i); other && other->stat_tid) sys(__NR_close, other->stat_file), other->stat_tid = 0;
+                continue;
+            }
             if (is_error(fd)) return fd == -ENOENT ? 'X' : 0;
+            t->stat_tid = t->tid;
             t->stat_file = i32(fd);
         }
         char text[64];  // "TID (name) S ...", and a name has 15 characters at most
@@ -81,9 +87,10 @@ enum class Finding : u8 { nothing, suspect, candidate, acted };
 bool deaf(KThread* t, u64 now) {
     u32 ticks = __atomic_load_n(&t->ticks, __ATOMIC_RELAXED);
     u64 period = t->tick_ns.load(std::memory_order_relaxed);
-    // Without ticks: as long as nobody kicks it.
-    if (ticks != t->seen_ticks || !(period || (g_tick_max_ns && t->kicked.load(std::memory_order_relaxed)))) {
+    // Without ticks: as long as nobody kicks it. A shorter period than it had says nothing about the time before.
+    if (ticks != t->seen_ticks || period != t->seen_period_ns || !(period || (g_tick_max_ns && t->kicked.load(std::memory_order_relaxed)))) {
         t->seen_ticks = ticks;
+        t->seen_period_ns = period;
         t->out_of_kernel_ns = now;
     }
     return now - t->out_of_kernel_ns > kTicksMissed * (period ? period : g_tick_max_ns);

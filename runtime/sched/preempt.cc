@@ -1,6 +1,8 @@
 // preempt.cc - a coroutine that goes on computing, or whose worker is stuck in the kernel, makes room for the others
 #include <asm/errno.h>
 
+#include <algorithm>
+
 #include "runtime/sched/spin.h"
 #include "runtime/sched/switch.h"
 #include "runtime/sched/timers.h"
@@ -42,15 +44,15 @@ bool no_news_to_look_for() {
     if (only)
         for (const Coroutine& c : registry()) {
             const char* what = __atomic_load_n(&c.waits_for, __ATOMIC_RELAXED);
-            if (what && what != kWaitsForWord && what != kWaitsInPause && what != kWaitsInSuspend && what != kWaitsForSignals && what != kWaitsForTime) only = false;
+            if (what && !waits_for_no_descriptor(what)) only = false;
         }
     g_registry_lock.unlock();
     return only;
 }
 
 void make_way(Coroutine* c, Coroutine* next) {
-    // A tick that came meanwhile was not meant for the next one, which would lose its turn.
-    this_thread()->need_resched.store(false, std::memory_order_relaxed);
+    // A tick that came meanwhile was not meant for the next one, which would lose its turn; a kick for what is in the common queue was.
+    if (!g_inject_count.load(std::memory_order_relaxed)) this_thread()->need_resched.store(false, std::memory_order_relaxed);
     switch_to(c, After::requeue, next);
 }
 
@@ -65,6 +67,8 @@ constexpr u32 kFutileTicks = 16;
 
 // So many that find nobody new: news are rare.
 constexpr u32 kQuietTicks = 50;
+// Each of so many, from the first of them: another worker is to look for news.
+constexpr u32 kTicksAlone = 8;
 
 // c waits in a loop of its own: whoever is ready, here or elsewhere, comes first. False: nobody is.
 bool make_room(Coroutine* c) {
@@ -73,7 +77,7 @@ bool make_room(Coroutine* c) {
     if (!next && !c->priority) next = steal();
     if (!next) return false;
     t->tick_schedules = t->schedule_count;
-    tick_adapt(true, t->futile_ticks > kFutileTicks, false);
+    tick_adapt(true, t->futile_ticks > kFutileTicks, false, News::likely, room_before(timers_next()));
     if (t->run_count.load(std::memory_order_relaxed)) call_for_help();
     make_way(c, next);
     return true;
@@ -123,7 +127,7 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     housekeeping();
     bool queued = t->run_count.load(std::memory_order_relaxed) || g_inject_count.load(std::memory_order_relaxed);
-    if (!queued && spin == Spin::no && !in_kernel_call(c)) queued = take_share();
+    if (!queued && spin == Spin::no && c->priority >= 0 && !in_kernel_call(c)) queued = take_share();
     if (in_kernel_call(c) && (queued || !somebody_idle())) {
         // Others wait, and this one waits in the kernel, in a call of the guest's that is none of ours. It is not to be disturbed
         // again: the place and the queue go to another worker.
@@ -136,7 +140,7 @@ bool preempted(Coroutine* c, bool ticked) {
     }
     // Who waits in epoll looks after timers and descriptors from now on. One that sleeps on its futex does not: it has to get up
     // and become the one that does; until then this worker goes on looking.
-    bool relieved = idle_poller() != nullptr;
+    bool relieved = idle_poller() != nullptr, alone = !somebody_idle();
     if (!relieved && sleeper_exists()) sleeper_wake();
     if (relieved && !queued) poller_check_timers();
     // Where the queue moves by itself nobody has had a whole period yet: no switch, and ticks may come less often.
@@ -145,17 +149,17 @@ bool preempted(Coroutine* c, bool ticked) {
     bool moves = !roused && t->schedule_count - t->tick_schedules >= kMoves;
     // Nobody here made a call, and nobody new came.
     u32 waiting = t->run_count.load(std::memory_order_relaxed);
-    bool same = t->calls == t->tick_calls && waiting <= t->tick_waiting;
+    bool same = t->calls == t->tick_calls && waiting <= t->tick_waiting && !g_inject_count.load(std::memory_order_relaxed);
+    // All compute, and longer slices cost nobody anything.
+    bool computes = !waits && same;
     t->tick_calls = t->calls;
     t->tick_waiting = waiting;
     t->futile_ticks = waits && same ? t->futile_ticks + 1 : 0;
-    if (waits && make_room(c)) return true;
-    // All compute, and longer slices cost nobody anything.
-    bool computes = !waits && same;
     t->quiet_ticks = computes ? t->quiet_ticks + 1 : 0;
-    t->tick_schedules = t->schedule_count;
     t->computes.store(computes && !moves, std::memory_order_relaxed);
-    if (computes && waiting > 1) offer_share();
+    if (waits && make_room(c)) return true;
+    t->tick_schedules = t->schedule_count;
+    if (computes && !moves && waiting > 1) offer_share();
     // What one waits for may come from a descriptor that nobody else looks at.
     bool in_turns = queued || (waits && !relieved && t->futile_ticks < kFutileTicks), undisturbed = computes && no_news_to_look_for();
     bool looked_after = relieved || registry().size() < 2 || undisturbed;
@@ -163,15 +167,15 @@ bool preempted(Coroutine* c, bool ticked) {
     if (roused && (in_turns || !looked_after || timer != kNever)) tick_want(in_turns);
     News news = undisturbed ? News::none : t->quiet_ticks > kQuietTicks ? News::rare : News::likely;
     tick_adapt(in_turns, moves || computes, looked_after, news, room_before(timer));
-    if (undisturbed && !in_turns && !relieved) {
-        g_hooks.idle();
-        // What came before others could see that there are no more ticks here (worker_rouse).
+    if (undisturbed && !relieved) {
+        if (!t->tick_ns.load(std::memory_order_relaxed)) g_hooks.idle();
+        // What came before others could see that ticks are far here (worker_rouse).
         std::atomic_thread_fence(std::memory_order_seq_cst);
         bool came = g_inject_count.load(std::memory_order_relaxed) != 0;
-        if (came || !no_news_to_look_for() || timers_next() < timer) tick_want(came);
+        if (came || !no_news_to_look_for() || timers_next() < timer) tick_want(came || in_turns);
     }
-    // Somebody should look for news at once, and need not compute for it.
-    if (!looked_after && !queued && !moves && !roused) worker_start_one();
+    // Another one should look for news at once, and need not compute for it.
+    if (!looked_after && alone && !queued && !moves && std::max(t->quiet_ticks, t->futile_ticks) % kTicksAlone == kTicksAlone - 1) worker_start_one();
     // Those who take turns in the same order for ever may keep each other from getting on, or one that they wake again and again: natively
     // the end of a slice breaks the order now and then.
     constexpr u32 kBreaksOrder = 8;

@@ -134,7 +134,7 @@ inline Coroutine* next_ready() {
 // From another worker: the oldest of half of its queue is returned, the rest becomes the caller's.
 Coroutine* steal();
 // For a worker that computes and has nobody waiting: half of what waits behind one that computes as well joins its queue, so that all who
-// compute get about the same. False: nobody has two or more waiting.
+// compute get about the same. False: nobody who computes has two or more waiting.
 bool take_share();
 // For a worker that computes, with two or more waiting: who computes with nobody waiting is told to take its share.
 void offer_share();

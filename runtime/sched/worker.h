@@ -98,7 +98,7 @@ struct KThread : TrapThread {
     u32 exit_tid;
     oc_worker_slot* slot;
     // The monitor's: what it saw at its last look.
-    u64 seen_cpu_ns, out_of_kernel_ns;  // when it last switched or took a tick
+    u64 seen_cpu_ns, seen_period_ns, out_of_kernel_ns;  // when it last switched or took a tick
     u32 seen_schedules, seen_ticks, stuck_looks;
     u32 stat_tid;  // whose /proc file stat_file is, 0: nobody's
     i32 stat_file;

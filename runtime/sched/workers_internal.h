@@ -11,7 +11,7 @@ void sleeper_register(KThread* t);
 void sleeper_unregister(KThread* t);
 // One more active worker: a parked spare, or a new one. False: all places are taken, or it cannot be had.
 bool worker_start_one();
-// Workers that compute without ticks look for news now, and have ticks again while there may be some.
+// Workers that compute without ticks, or with rare ones, look for news now, and have ticks again while there may be some.
 void worker_rouse();
 
 // Places: at most -w N workers are active; who has none is stuck in the kernel or a spare (sched/monitor.h).

@@ -15,7 +15,7 @@ namespace ocrun {
 
 namespace {
 
-constexpr const char* kReasons[OC_PARK_REASONS] = {"task", "join", "sleep", "lock"};
+constexpr const char* kReasons[OC_PARK_REASONS] = {kTaskParks, kTaskJoins, kTaskSleeps, kTaskLocks};
 
 Coroutine* coroutine_of(oc_self self) { return static_cast<Coroutine*>(reinterpret_cast<GuestContext*>(self)); }
 
