@@ -67,7 +67,7 @@ constexpr u32 kFutileTicks = 16;
 
 // So many that find nobody new: news are rare.
 constexpr u32 kQuietTicks = 50;
-// Each of so many, from the first of them: another worker is to look for news.
+// After so many without anybody idle, and again after as many more, another worker is to look for news.
 constexpr u32 kTicksAlone = 8;
 
 // c waits in a loop of its own: whoever is ready, here or elsewhere, comes first. False: nobody is.
