@@ -15,6 +15,7 @@
 #include "runtime/process/process.h"
 #include "runtime/sched/workers.h"
 #include "seccomp/rewrite/rewrite.h"
+#include "seccomp/segment_bases.h"
 
 extern "C" const Elf64_Ehdr __executable_start;
 
@@ -141,6 +142,20 @@ bool leaves_by_iretq(Coroutine* c, u32 pid, u64 rip) {
     return !is_error(ask(c, PTRACE_SETREGS, pid, 0, u64(&r)));
 }
 
+// Does the instruction there use FS? Where the kernel loses it (seccomp/segment_bases.h) that is what such a fault comes of.
+bool uses_fs(Coroutine* c, u32 pid, u64 rip) {
+    constexpr u8 kFs = 0x64, kPrefixes[] = {0x65, 0x26, 0x2e, 0x36, 0x3e, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    u8 code[8];
+    if (is_error(ask(c, PTRACE_PEEKTEXT, pid, rip, u64(code)))) return false;
+    for (u8 byte : code) {
+        if (byte == kFs) return true;
+        bool prefix = false;
+        for (u8 one : kPrefixes) prefix |= one == byte;
+        if (!prefix) return false;
+    }
+    return false;
+}
+
 // One stop. True: passed over.
 bool pass_over(Coroutine* c, u32 pid, i32* status) {
     const int sig = *status >> 8 & 0xff, event = *status >> 16;
@@ -166,8 +181,9 @@ bool pass_over(Coroutine* c, u32 pid, i32* status) {
     if (event || (sig != SIGSYS && sig != kInternalSignal && sig != SIGSEGV && sig != SIGBUS)) return false;
     siginfo_t info;
     if (is_error(ask(c, PTRACE_GETSIGINFO, pid, 0, u64(&info))) || !runs_ocrun(pid)) return false;
-    // The runtime reads of the guest's memory what may not be there.
-    const bool faulted = (sig == SIGSEGV || sig == SIGBUS) && info.si_code > 0 && instruction_pointer(c, pid, &rip) && in_runtime(rip);
+    // The runtime reads of the guest's memory what may not be there; and it gives FS back where that was lost.
+    const bool faulted = (sig == SIGSEGV || sig == SIGBUS) && info.si_code > 0 && instruction_pointer(c, pid, &rip) &&
+                         (in_runtime(rip) || (g_bases_unkept && uses_fs(c, pid, rip)));
     if (!faulted && !is_the_runtimes(info)) return false;
     const i64 how = t ? t->resumed : i64(PTRACE_CONT);
     if (t && how == PTRACE_SINGLESTEP && t->way == Way::none && sig == kInternalSignal) {
