@@ -94,20 +94,25 @@ struct Coroutine : GuestContext {
     std::atomic<u32> permit;
     std::atomic<u32> sched_state;
 
-    boost::context::detail::fcontext_t fiber;  // where it goes on on its stack; nullptr: it has none
+    // (A line of the cache from here to parked_since_tsc, one to waits_detail, one the place among a descriptor's waiters: sched/warm.h.)
+    alignas(64) boost::context::detail::fcontext_t fiber;  // where it goes on on its stack; nullptr: it has none
     long (*resume)(Coroutine*);                // what it goes on with then (syscalls/call.h, kParks)
     std::atomic<u64> wait_word;  // (sequence << 8) | WakeReason
     u64 wait_sequence;
     Coroutine* run_next;
     i64 priority;      // who is ready with a smaller one runs first (sched/ranked.h); 0 but for tasks of libocrun
-    TrapThread* home;  // pinned: its kernel thread
     std::atomic<TrapThread*> on;  // the worker that runs it, nullptr when none does
+    u64 parked_since_tsc;  // when it last began to wait or was switched out
+
     u64 switches;
     u64 cpu_tsc;  // time-stamp ticks switched in, up to the last switch
     std::atomic<Coroutine*> owed;
+    TrapThread* home;  // pinned: its kernel thread
     // The futex it waited for last, for which value, and `calls` at its last call on it (sync/futex.cc, look_for_a_fight).
     u64 futex_at;
     u32 futex_expected, futex_calls;
+    const char* waits_for;  // kWaitsForWord ...; nullptr: not parked
+    u64 waits_detail;       // address, descriptor ...
     union {  // of a wait without a stack
         Waiter futex;
         DescriptorWait descriptor;
@@ -123,9 +128,6 @@ struct Coroutine : GuestContext {
     u32 restart_nr;
 
     u32 parent_tid;  // with what follows: for observers (sched/observe.h); the times count only while somebody looks
-    const char* waits_for;  // kWaitsForWord ...; nullptr: not parked
-    u64 waits_detail;       // address, descriptor ...
-    u64 parked_since_tsc;
     u64 ready_since_tsc, queued_tsc, parked_tsc, call_since_tsc;
     oc_coroutine_row* row;  // in the agent's map (sched/mirror.h), nullptr: none
 

@@ -5,6 +5,7 @@
 namespace ocrun {
 
 struct Coroutine;
+struct FdState;
 struct Pipe;
 
 struct FdWaiter {
@@ -13,7 +14,7 @@ struct FdWaiter {
     int fd;
     u32 events;      // EPOLLIN, EPOLLOUT, EPOLLPRI; errors and hang-ups always count
     FdWaiter* next;
-    bool linked;
+    FdState* state;  // whose place it is (io/readiness.cc), nullptr: nobody's, it is not linked
     Pipe* pipe;      // that it waits for besides, nullptr: none (io/pipes.h)
     FdWaiter* next_in_pipe;
 };

@@ -15,6 +15,7 @@
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
 #include "runtime/io/pipes.h"
+#include "runtime/sched/warm.h"
 
 namespace ocrun {
 
@@ -27,24 +28,30 @@ enum class Asks : u8 { always, while_awaited };
 constexpr u8 kFutileWakes = 8;
 constexpr u16 kOneShots = 1000;  // then another try of the other way, which costs no call for each wait
 
-struct FdState {
+}  // namespace
+
+// One line of the cache: with very many descriptors it is in none when its event comes.
+struct alignas(64) FdState {
     Lock lock;
     std::atomic<u32> sequence;
+    FdWaiter* waiters;
+    Pipe* pipe;                     // the pipe's entry, if it is one and there was room
+    std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
+    u32 position_lock;              // of ParkingLock (sync/futex.h), held through a read or write at the file's own position
+    u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
+    u32 emptied_activity;           // and the pipe's count of writes then, its lower half
+    u16 armed;                      // Asks::while_awaited: the events that the kernel will tell of
+    u16 one_shots;
     bool registered;
     std::atomic<Asks> asks;
     u8 futile;                      // wakes of the idle worker in a row that were nobody's
-    u16 one_shots;
-    u32 armed;                      // Asks::while_awaited: the events that the kernel will tell of
     std::atomic<FdKind> kind;
     std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
-    std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
     std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
-    u32 position_lock;              // of ParkingLock (sync/futex.h), held through a read or write at the file's own position
-    u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
-    u64 emptied_activity;
-    Pipe* pipe;                     // the pipe's entry, if it is one and there was room
-    FdWaiter* waiters;
 };
+static_assert(sizeof(FdState) == 64);
+
+namespace {
 
 constexpr u8 kMostlyWaits = 3;
 
@@ -139,7 +146,7 @@ long ask_once(FdState* state, int fd, u32 events) {
     long r = control(EPOLL_CTL_MOD, fd, events | EPOLLONESHOT);
     if (is_error(r)) return r;
     state->asks.store(Asks::while_awaited, std::memory_order_relaxed);
-    state->armed = events;
+    state->armed = u16(events);  // (those of waiters and kAlways, all of them in the lower half)
     return r;
 }
 
@@ -202,6 +209,19 @@ bool on_event(int fd, u32 events) {
         state->futile = 0;
     }
     return woken;
+}
+
+// What the events of a batch touch is asked for while the ones before them are attended to: the descriptor's state first, then, when that
+// has come, who waits there. (That place may be another's by now, or gone: nothing is read from it.)
+constexpr long kStateAhead = 8, kWaiterAhead = 4;
+
+FdState* state_of(const epoll_event& event) { return event.data.u64 == kKickTag ? nullptr : find(int(event.data.u64)); }
+
+void look_ahead(const epoll_event* events, long n, long i) {
+    if (i + kStateAhead < n)
+        if (FdState* state = state_of(events[i + kStateAhead])) __builtin_prefetch(state, 1, 3);
+    if (i + kWaiterAhead < n)
+        if (FdState* state = state_of(events[i + kWaiterAhead])) warm_waiter(__atomic_load_n(&state->waiters, __ATOMIC_RELAXED));
 }
 
 // The idle worker got up for this event, and it was nobody's.
@@ -297,7 +317,7 @@ void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
     // data. What this process wrote and read has to account for all of it.
     if (kind == FdKind::pipe && !(state->pipe && pipe_accounted_empty(state->pipe))) return;
     state->emptied_at = seen;
-    state->emptied_activity = pipe_activity;
+    state->emptied_activity = u32(pipe_activity);
 }
 
 bool fd_known_empty(int fd) {
@@ -309,7 +329,7 @@ bool fd_known_empty(int fd) {
     Locked held(state->lock);
     return told_of_all(state) && !state->stops_short.load(std::memory_order_relaxed) &&
            state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
-           (kind != FdKind::pipe || (state->pipe && state->emptied_activity == state->pipe->activity.load(std::memory_order_acquire)));
+           (kind != FdKind::pipe || (state->pipe && state->emptied_activity == u32(state->pipe->activity.load(std::memory_order_acquire))));
 }
 
 void fd_note_urgent(int fd) {
@@ -351,7 +371,7 @@ bool fd_registered(int fd) {
 }
 
 long fd_link(FdWaiter* w, u32 seen) {
-    w->linked = false;
+    w->state = nullptr;
     FdState* state = find_or_make(w->fd);
     if (!state) return -ENOMEM;
     Locked held(state->lock);
@@ -359,21 +379,21 @@ long fd_link(FdWaiter* w, u32 seen) {
     if (is_error(r)) return r;
     if (state->sequence.load(std::memory_order_acquire) != seen) return 1;
     w->next = state->waiters;
+    w->state = state;
     state->waiters = w;
-    w->linked = true;
     return 0;
 }
 
 void fd_unlink(FdWaiter* w) {
-    if (!w->linked) return;
-    FdState* state = find(w->fd);
+    FdState* state = w->state;
+    if (!state) return;
     Locked held(state->lock);
     for (FdWaiter** at = &state->waiters; *at; at = &(*at)->next)
         if (*at == w) {
             *at = w->next;
             break;
         }
-    w->linked = false;
+    w->state = nullptr;
 }
 
 long fd_wait_begin(FdWaiter* w, Coroutine* c, int fd, u32 events, u32 seen) {
@@ -440,6 +460,7 @@ void readiness_poll(u64 timeout_ns) {
     }
     bool kicked = false, woken = false;
     for (long i = 0; i < n; i++) {
+        look_ahead(events, n, i);
         if (events[i].data.u64 == kKickTag)
             kicked = true;
         else

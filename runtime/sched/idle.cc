@@ -3,6 +3,7 @@
 
 #include "runtime/sched/switch.h"
 #include "runtime/sched/timers.h"
+#include "runtime/sched/warm.h"
 
 namespace ocrun {
 
@@ -176,6 +177,7 @@ void idle_loop() {
         if (registry().size() > 1) tick_want(t->run_count.load(std::memory_order_relaxed) != 0);
         __atomic_store_n(&t->slot->state, OC_WORKER_RUNNING, __ATOMIC_SEQ_CST);
         monitor_wake();
+        warm_next(t);
         switch_to(nullptr, After::parked, c);
     }
 }

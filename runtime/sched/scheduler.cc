@@ -81,7 +81,7 @@ namespace {
     Coroutine* next = t->retaken.load(std::memory_order_relaxed) ? nullptr : next_ready();
     if (__builtin_expect(t->fought_for != 0, 0)) leave_the_lock(t, next);
     if (next && next != c) {
-        warm_next(t->run_head);
+        warm_next(t);
         // The one that leaves may wait for a timer that no idle worker knows of.
         if (!t->owner.load(std::memory_order_relaxed)) tick_want(false);
     }
@@ -246,7 +246,7 @@ u64 wait_begin(Coroutine* c, bool interruptible) {
 namespace {
 
 bool woken(Coroutine* c, WakeReason reason) {
-    warm(c);
+    if (next_is_free()) warm(c);
     observe_wake(c, reason);
     if (left_its_stack(c)) enqueue(c, reason == WakeReason::woken ? ReadyWhy::woken : ReadyWhy::other);
     return true;

@@ -46,7 +46,7 @@ inline constexpr u32 told_as(After action) {
         if (from->xstate_live && action != After::dead) save_live_xstate(from);
         from->fs_base = fs_base_of(from);
         from->cpu_tsc += tsc - t->switched_in_tsc;
-        if (told_as(action) == u32(After::parked)) from->parked_since_tsc = tsc;
+        from->parked_since_tsc = tsc;
         from->table_words_set = false;
         from->on.store(nullptr, std::memory_order_relaxed);
     }
