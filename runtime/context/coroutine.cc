@@ -101,8 +101,11 @@ bool grow() {
 }  // namespace
 
 // What a wake and a switch touch lies in as few lines as it can (coroutine.h).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(offsetof(Coroutine, parked_since_tsc) / 64 == offsetof(Coroutine, fiber) / 64);
 static_assert(offsetof(Coroutine, descriptor) % 64 == 0 && sizeof(FdWaiter) <= 64 && sizeof(Waiter) <= 64);
+#pragma GCC diagnostic pop
 
 void coroutine_pool_init(u64 runtime_stack_bytes) {
     g_stack_bytes = page_up(runtime_stack_bytes) + kPageBytes;

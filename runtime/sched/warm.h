@@ -64,6 +64,8 @@ inline void warm_next(KThread* t) {
     if (const Coroutine* next = __atomic_load_n(&c->run_next, __ATOMIC_RELAXED)) warm_outset(next);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 // A place among those who wait for a descriptor is about to be looked at: it, and what a wake touches of its coroutine if it lies there.
 inline void warm_waiter(const FdWaiter* w) {
     if (!w) return;
@@ -72,5 +74,6 @@ inline void warm_waiter(const FdWaiter* w) {
     __builtin_prefetch(c + offsetof(Coroutine, sched_state), 1, 3);
     __builtin_prefetch(c + offsetof(Coroutine, wait_word), 1, 3);
 }
+#pragma GCC diagnostic pop
 
 }  // namespace ocrun
