@@ -88,7 +88,8 @@ void posix_timers_after_fork();  // a child has none of them
 // Of a POSIX timer (SI_TIMER), when it comes from the kernel: notes in it by how many settings it came.
 void timer_signal_stamp(siginfo_t* info);
 // Is further of its kind to be held back until it is delivered? Not where timers of several threads use the same signal: a thread that
-// blocks it would keep it from the others.
+// blocks it would keep it from the others. Nor where the kernel sends it to a worker's thread: whoever delivers it on another one could
+// not count what is held back (absorb_held).
 bool timer_signal_held_back(const siginfo_t& info);
 // `more` goes into one that is pending, by the same timer: as an overrun, or in its place. False: they are of two timers.
 bool timer_signal_merged(siginfo_t* pending, const siginfo_t& more);

@@ -23,6 +23,7 @@ struct Timer {
     u32 overrun;  // of the last delivered expiration
     u32 set_at;   // signals with an older stamp are from before it was last set
     i32 signo;    // 0: it sends none
+    bool by_kernel;  // the kernel sends it to a thread of its own: it was made before there were others
 };
 
 constexpr u32 kBuckets = 2 * kPageBytes / sizeof(Timer*);
@@ -31,9 +32,9 @@ Timer** g_timers;  // kBuckets chains, by the low bits of the id
 Timer* g_free;
 i32 g_highest = -1;  // of the ids there ever were
 std::atomic<u32> g_settings{0};  // grows at the begin and at the end of each setting
-// Timers by the signal they send: all, and those for a thread.
+// Timers by the signal they send: all, those for a thread, and those of them that the kernel knows to be.
 struct Senders {
-    std::atomic<u32> all, to_thread;
+    std::atomic<u32> all, to_thread, by_kernel;
 } g_senders[kSignals + 1];
 
 struct SigEvent {
@@ -78,6 +79,7 @@ void count(const Timer* timer, u32 change) {
     Senders& senders = g_senders[timer->signo];
     senders.all.fetch_add(change, std::memory_order_seq_cst);
     if (timer->tid) senders.to_thread.fetch_add(change, std::memory_order_seq_cst);
+    if (timer->by_kernel) senders.by_kernel.fetch_add(change, std::memory_order_seq_cst);
 }
 
 // Do several timers send it, one of them to a thread?
@@ -87,7 +89,7 @@ bool shared_by_threads(int sig) {
 }
 
 // 0 or -EAGAIN: no memory for the record, and the timer is gone again.
-long note(i32 id, u32 tid, i32 signo) {
+long note(i32 id, u32 tid, i32 signo, bool by_kernel) {
     {
         Locked held(g_lock);
         if (!g_timers) g_timers = (Timer**)pages_alloc(kBuckets * sizeof(Timer*));
@@ -102,6 +104,7 @@ long note(i32 id, u32 tid, i32 signo) {
             (*at)->overrun = 0;
             (*at)->set_at = g_settings.load(std::memory_order_relaxed);
             (*at)->signo = signo;
+            (*at)->by_kernel = by_kernel;
             count(*at, 1);
             if (id > g_highest) g_highest = id;
         } else {
@@ -134,7 +137,10 @@ bool older(const siginfo_t& info, const Timer* timer) { return i32(stamp_of(info
 
 void timer_signal_stamp(siginfo_t* info) { set_stamp(info, g_settings.load(std::memory_order_seq_cst)); }
 
-bool timer_signal_held_back(const siginfo_t& info) { return !g_multi || info.si_code != SI_TIMER || !shared_by_threads(info.si_signo); }
+bool timer_signal_held_back(const siginfo_t& info) {
+    if (!g_multi || info.si_code != SI_TIMER) return true;
+    return !shared_by_threads(info.si_signo) && !g_senders[info.si_signo].by_kernel.load(std::memory_order_seq_cst);
+}
 
 TimerSignal timer_signal_target(const siginfo_t& info, Coroutine** target) {
     u32 tid;
@@ -229,7 +235,7 @@ long posix_timer_created_natively(Coroutine* c, u64 guest_event, u64 guest_id) {
     if (guest_event && get_guest(&event, (void*)guest_event)) return 0;
     bool to_thread = guest_event && event.notify == kThreadId;
     bool silent = guest_event && event.notify == SIGEV_NONE;
-    return note(id, to_thread ? c->tid : 0, !guest_event ? SIGALRM : silent ? 0 : event.signo);
+    return note(id, to_thread ? c->tid : 0, !guest_event ? SIGALRM : silent ? 0 : event.signo, to_thread);
 }
 
 long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
@@ -248,7 +254,7 @@ long posix_timer_create(Coroutine*, i32 clock, u64 guest_event, u64 guest_id) {
     }
     long r = sys(__NR_timer_create, clock, &event, &id);
     if (is_error(r)) return r;
-    r = note(id, to_thread ? tid : 0, event.notify == SIGEV_NONE ? 0 : event.signo);
+    r = note(id, to_thread ? tid : 0, event.notify == SIGEV_NONE ? 0 : event.signo, false);
     if (r) return r;
     if (put_guest((void*)guest_id, id)) {
         posix_timer_forget(id);
