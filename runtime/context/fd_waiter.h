@@ -14,7 +14,7 @@ struct FdWaiter {
     int fd;
     u32 events;      // EPOLLIN, EPOLLOUT, EPOLLPRI; errors and hang-ups always count
     FdWaiter* next;
-    FdState* state;  // whose place it is (io/readiness.cc), nullptr: nobody's, it is not linked
+    FdState* state;  // whose place it is (io/fd_state.h), nullptr: nobody's, it is not linked
     Pipe* pipe;      // that it waits for besides, nullptr: none (io/pipes.h)
     FdWaiter* next_in_pipe;
 };

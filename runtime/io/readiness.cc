@@ -1,13 +1,11 @@
-// readiness.cc - the epoll instance and the table of registrations (see readiness.h)
+// readiness.cc - the epoll instance and what it is told (see readiness.h)
 #include "runtime/io/readiness.h"
 
 #include <asm/errno.h>
-#include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
@@ -21,71 +19,14 @@ namespace ocrun {
 
 namespace {
 
-// Events while nobody waits for the descriptor wake the idle worker for nothing, and cost whoever caused them the wake: an event
-// loop that is busy gets one for each message. Where that happened several times in a row the kernel is asked for one event at a
-// time (EPOLLONESHOT), and only while somebody waits.
-enum class Asks : u8 { always, while_awaited };
-constexpr u8 kFutileWakes = 8;
+constexpr u8 kFutileWakes = 8;  // Asks
 constexpr u16 kOneShots = 1000;  // then another try of the other way, which costs no call for each wait
-
-}  // namespace
-
-// One line of the cache: with very many descriptors it is in none when its event comes.
-struct alignas(64) FdState {
-    Lock lock;
-    std::atomic<u32> sequence;
-    FdWaiter* waiters;
-    Pipe* pipe;                     // the pipe's entry, if it is one and there was room
-    std::atomic<u32> facts[int(FdFact::kCount)];  // 1 + the count of changes at which each held; 0: not known
-    u32 position_lock;              // of ParkingLock (sync/futex.h), held through a read or write at the file's own position
-    u32 emptied_at;                 // the sequence at which it was read empty; only the reader's hint
-    u32 emptied_activity;           // and the pipe's count of writes then, its lower half
-    u16 armed;                      // Asks::while_awaited: the events that the kernel will tell of
-    u16 one_shots;
-    bool registered;
-    std::atomic<Asks> asks;
-    u8 futile;                      // wakes of the idle worker in a row that were nobody's
-    std::atomic<FdKind> kind;
-    std::atomic<bool> stops_short;  // an end, an error or urgent data came: there may be more to read than events and short reads tell
-    std::atomic<u8> waits;          // tries in a row that would have blocked, up to kMostlyWaits
-};
-static_assert(sizeof(FdState) == 64);
-
-namespace {
-
-constexpr u8 kMostlyWaits = 3;
-
-// Two levels, so that only used parts cost memory.
-constexpr u32 kLeafSlots = 1024, kLeaves = 1024;
-OC_APART std::atomic<FdState*> g_leaves[kLeaves];
-u32 g_leaf_end;  // behind the last leaf there is; only grows, under the lock
-Lock g_leaf_lock;
 
 std::atomic<int> g_epoll{-1};
 std::atomic<u32> g_registered{0};
 Lock g_open_lock;
 
 constexpr u64 kKickTag = ~0ul;
-
-FdState* find(int fd) {
-    if (u32(fd) >= kLeafSlots * kLeaves) return nullptr;
-    FdState* leaf = g_leaves[u32(fd) / kLeafSlots].load(std::memory_order_acquire);
-    return leaf ? &leaf[u32(fd) % kLeafSlots] : nullptr;
-}
-
-FdState* find_or_make(int fd) {
-    if (u32(fd) >= kLeafSlots * kLeaves) return nullptr;
-    if (FdState* state = find(fd)) return state;
-    Locked held(g_leaf_lock);
-    std::atomic<FdState*>& leaf = g_leaves[u32(fd) / kLeafSlots];
-    if (!leaf.load(std::memory_order_relaxed)) {
-        FdState* fresh = (FdState*)pages_alloc(kLeafSlots * sizeof(FdState));
-        if (!fresh) return nullptr;
-        leaf.store(fresh, std::memory_order_release);
-        if (u32 end = u32(fd) / kLeafSlots + 1; end > g_leaf_end) __atomic_store_n(&g_leaf_end, end, __ATOMIC_RELEASE);
-    }
-    return find(fd);
-}
 
 // A fresh descriptor to its hidden number; its own error, or that of the move (then it is closed).
 long place(long fd, HiddenFd which) {
@@ -189,7 +130,7 @@ long enrol(FdState* state, int fd, u32 events) {
 
 // Returns whether somebody was woken.
 bool on_event(int fd, u32 events) {
-    FdState* state = find(fd);
+    FdState* state = fd_state(fd);
     if (!state) return false;
     Locked held(state->lock);
     if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR | EPOLLPRI)) state->stops_short.store(true, std::memory_order_relaxed);
@@ -215,7 +156,7 @@ bool on_event(int fd, u32 events) {
 // has come, who waits there. (That place may be another's by now, or gone: nothing is read from it.)
 constexpr long kStateAhead = 8, kWaiterAhead = 4;
 
-FdState* state_of(const epoll_event& event) { return event.data.u64 == kKickTag ? nullptr : find(int(event.data.u64)); }
+FdState* state_of(const epoll_event& event) { return event.data.u64 == kKickTag ? nullptr : fd_state(int(event.data.u64)); }
 
 void look_ahead(const epoll_event* events, long n, long i) {
     if (i + kStateAhead < n)
@@ -226,15 +167,12 @@ void look_ahead(const epoll_event* events, long n, long i) {
 
 // The idle worker got up for this event, and it was nobody's.
 void on_futile_event(int fd) {
-    FdState* state = find(fd);
+    FdState* state = fd_state(fd);
     if (!state) return;
     Locked held(state->lock);
     if (!state->registered || state->asks.load(std::memory_order_relaxed) != Asks::always || ++state->futile < kFutileWakes) return;
     if (!is_error(ask_once(state, fd, awaited(state)))) state->one_shots = 0;
 }
-
-// Every event since it was registered is known of.
-bool told_of_all(const FdState* state) { return state->registered && state->asks.load(std::memory_order_relaxed) == Asks::always; }
 
 void forget(FdState* state, int fd) {
     Locked held(state->lock);
@@ -254,125 +192,13 @@ void forget(FdState* state, int fd) {
     for (FdWaiter* w = state->waiters; w; w = w->next) wake(w->c, w->token, WakeReason::woken);
 }
 
-FdKind ask_kind(int fd, u64* inode) {
-    struct stat st;
-    if (is_error(sys(__NR_fstat, fd, &st))) return FdKind::unknown;
-    *inode = st.st_ino;
-    if (S_ISFIFO(st.st_mode)) return FdKind::pipe;
-    if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) return FdKind::file;
-    if (!S_ISSOCK(st.st_mode)) return FdKind::other;
-    i32 domain, type;
-    u32 size = sizeof domain;
-    if (is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &size))) return FdKind::socket;
-    size = sizeof type;
-    if (is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &size)) || type != SOCK_STREAM) return FdKind::socket;
-    return domain == AF_UNIX ? FdKind::unix_stream : domain == AF_INET || domain == AF_INET6 ? FdKind::stream : FdKind::socket;
-}
-
 }  // namespace
 
 void (*g_waiting_calls_after_fork)(bool shared_files);
 
-FdKind fd_kind(int fd, bool learn) {
-    FdState* state = learn ? find_or_make(fd) : find(fd);
-    if (!state) return FdKind::unknown;
-    FdKind kind = state->kind.load(std::memory_order_acquire);
-    if (kind != FdKind::unknown || !learn) return kind;
-    u32 sequence = state->sequence.load(std::memory_order_acquire);
-    u64 inode = 0;
-    kind = ask_kind(fd, &inode);
-    if (kind == FdKind::unknown) return kind;
-    Locked held(state->lock);
-    // The number changed its meaning meanwhile: what was asked may be about the file before.
-    if (state->sequence.load(std::memory_order_acquire) != sequence) return FdKind::unknown;
-    if (FdKind known = state->kind.load(std::memory_order_relaxed); known != FdKind::unknown) return known;
-    if (kind == FdKind::pipe) {
-        i32 inside = 0;
-        sys(__NR_ioctl, fd, FIONREAD, &inside);
-        state->pipe = pipe_attach(inode, inside);
-    }
-    state->emptied_activity = 0;
-    state->emptied_at = sequence - 1;
-    state->kind.store(kind, std::memory_order_release);
-    return kind;
-}
-
-u32* fd_position_lock(int fd) {
-    FdState* state = find(fd);
-    return state && state->kind.load(std::memory_order_acquire) == FdKind::file ? &state->position_lock : nullptr;
-}
-
-Pipe* fd_pipe(int fd) {
-    FdState* state = find(fd);
-    return state && state->kind.load(std::memory_order_acquire) == FdKind::pipe ? state->pipe : nullptr;
-}
-
-void fd_emptied(int fd, u32 seen, u64 pipe_activity) {
-    FdState* state = find(fd);
-    if (!state || !told_of_all(state) || state->stops_short.load(std::memory_order_relaxed)) return;
-    FdKind kind = state->kind.load(std::memory_order_relaxed);
-    if (kind != FdKind::pipe && kind != FdKind::stream) return;
-    Locked held(state->lock);
-    // A pipe in packet mode gives one packet, and whether it is in that mode only its writer knows; a buffer may end before the
-    // data. What this process wrote and read has to account for all of it.
-    if (kind == FdKind::pipe && !(state->pipe && pipe_accounted_empty(state->pipe))) return;
-    state->emptied_at = seen;
-    state->emptied_activity = u32(pipe_activity);
-}
-
-bool fd_known_empty(int fd) {
-    FdState* state = find(fd);
-    if (!state) return false;
-    FdKind kind = state->kind.load(std::memory_order_acquire);
-    if (kind != FdKind::pipe && kind != FdKind::stream) return false;
-    if (__atomic_load_n(&state->emptied_at, __ATOMIC_RELAXED) != state->sequence.load(std::memory_order_relaxed)) return false;
-    Locked held(state->lock);
-    return told_of_all(state) && !state->stops_short.load(std::memory_order_relaxed) &&
-           state->emptied_at == state->sequence.load(std::memory_order_acquire) &&
-           (kind != FdKind::pipe || (state->pipe && state->emptied_activity == u32(state->pipe->activity.load(std::memory_order_acquire))));
-}
-
-void fd_note_urgent(int fd) {
-    if (FdState* state = find(fd)) state->stops_short.store(true, std::memory_order_relaxed);
-}
-
-bool fd_fact(int fd, FdFact fact, u32 changes) {
-    FdState* state = find(fd);
-    return state && state->facts[int(fact)].load(std::memory_order_acquire) == changes + 1;
-}
-
-void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence) {
-    FdState* state = find(fd);
-    if (!state) return;
-    Locked held(state->lock);
-    if (state->sequence.load(std::memory_order_acquire) == sequence) state->facts[int(fact)].store(changes + 1, std::memory_order_release);
-}
-
-void fd_note_try(int fd, bool would_block) {
-    FdState* state = find(fd);
-    if (!state) return;
-    u8 waits = state->waits.load(std::memory_order_relaxed), now = would_block ? waits < kMostlyWaits ? u8(waits + 1) : waits : u8(0);
-    if (now != waits) state->waits.store(now, std::memory_order_relaxed);
-}
-
-bool fd_mostly_waits(int fd) {
-    FdState* state = find(fd);
-    return state && state->waits.load(std::memory_order_relaxed) >= kMostlyWaits;
-}
-
-u32 fd_sequence(int fd) {
-    FdState* state = find(fd);
-    return state ? state->sequence.load(std::memory_order_acquire) : 0;
-}
-
-bool fd_registered(int fd) {
-    FdState* state = find(fd);
-    return state && state->registered;
-}
-
 long fd_link(FdWaiter* w, u32 seen) {
     w->state = nullptr;
-    FdState* state = find_or_make(w->fd);
+    FdState* state = fd_state_make(w->fd);
     if (!state) return -ENOMEM;
     Locked held(state->lock);
     long r = enrol(state, w->fd, w->events);
@@ -424,18 +250,10 @@ long fd_wait(Coroutine* c, int fd, u32 events, u32 seen, u64 deadline_ns, WakeRe
 
 void fd_forget(int fd) {
     // Always under the lock: another worker may be registering the number right now.
-    if (FdState* state = find(fd)) forget(state, fd);
+    if (FdState* state = fd_state(fd)) forget(state, fd);
 }
 
-void fd_forget_range(unsigned first, unsigned last) {
-    for (u32 leaf = first / kLeafSlots; leaf < __atomic_load_n(&g_leaf_end, __ATOMIC_ACQUIRE) && u64(leaf) * kLeafSlots <= last; leaf++) {
-        if (!g_leaves[leaf].load(std::memory_order_acquire)) continue;
-        for (u32 i = 0; i < kLeafSlots; i++) {
-            u32 fd = leaf * kLeafSlots + i;
-            if (fd >= first && fd <= last) fd_forget(int(fd));
-        }
-    }
-}
+void fd_forget_range(unsigned first, unsigned last) { each_fd_state(first, last, forget); }
 
 void readiness_poll(u64 timeout_ns) {
     bool wait = timeout_ns != 0;
@@ -479,7 +297,6 @@ void readiness_kick() {
 }
 
 void readiness_after_fork(bool shared_files) {
-    g_leaf_lock.reset();
     g_open_lock.reset();
     if (g_epoll.load(std::memory_order_relaxed) >= 0) {
         for (HiddenFd which : {kHiddenEpoll, kHiddenEvent}) {
@@ -492,21 +309,7 @@ void readiness_after_fork(bool shared_files) {
     }
     g_registered.store(0, std::memory_order_relaxed);
     pipes_after_fork();
-    for (u32 leaf = 0; leaf < g_leaf_end; leaf++) {
-        FdState* states = g_leaves[leaf].load(std::memory_order_relaxed);
-        if (!states) continue;
-        for (u32 i = 0; i < kLeafSlots; i++) {
-            states[i].lock.reset();
-            states[i].registered = false;
-            states[i].waiters = nullptr;
-            states[i].stops_short.store(false, std::memory_order_relaxed);
-            states[i].kind.store(FdKind::unknown, std::memory_order_relaxed);
-            states[i].waits.store(0, std::memory_order_relaxed);
-            for (std::atomic<u32>& fact : states[i].facts) fact.store(0, std::memory_order_relaxed);
-            states[i].position_lock = 0;
-            states[i].pipe = nullptr;
-        }
-    }
+    fd_states_after_fork();
 }
 
 }  // namespace ocrun

@@ -7,49 +7,10 @@
 // spurious wake at worst. Follows epoll(7).
 #pragma once
 #include "runtime/context/fd_waiter.h"
+#include "runtime/io/fd_state.h"
 #include "runtime/sched/scheduler.h"
 
 namespace ocrun {
-
-// What a descriptor is, as far as calls care; learnt once per number and forgotten with it.
-enum class FdKind : u8 {
-    unknown,
-    other,
-    file,    // a regular one, or a block device
-    pipe,    // FIFOs too
-    stream,  // a TCP socket
-    unix_stream,
-    socket,  // any other
-};
-// `learn`: ask the kernel when it is not known yet.
-FdKind fd_kind(int fd, bool learn);
-
-// What a descriptor's options were at a count of their changes (Shared::options_changed): calls that wait need not ask again.
-enum class FdFact : u8 { blocking, nonblocking, no_receive_timeout, no_send_timeout, kCount };
-bool fd_fact(int fd, FdFact fact, u32 changes);
-// `sequence`: fd_sequence from before the kernel was asked.
-void fd_note_fact(int fd, FdFact fact, u32 changes, u32 sequence);
-
-// A read of a pipe or a TCP socket that gave less than was asked for has emptied it: the next one need not try, it would
-// block. `seen`: fd_sequence before the read. Not believed where reads may stop short of what is there: the other end has hung
-// up, urgent data came, others than this process use the pipe.
-void fd_emptied(int fd, u32 seen, u64 pipe_activity);
-bool fd_known_empty(int fd);
-// Urgent data was read out of turn: its mark still ends reads, though no event tells of it any more.
-void fd_note_urgent(int fd);
-// The pipe behind fd (pipes.h), nullptr when it is none or not known. Good until fd is forgotten.
-Pipe* fd_pipe(int fd);
-// The word of the lock of a file's position (syscalls/read_write.cc), nullptr for what has none or is not known. Always valid.
-u32* fd_position_lock(int fd);
-// Whether tries on fd lately would have blocked: then it pays to let others run first, who may bring what is waited for.
-void fd_note_try(int fd, bool would_block);
-bool fd_mostly_waits(int fd);
-
-// Changes with every event on the descriptor.
-u32 fd_sequence(int fd);
-
-// A call has waited for this descriptor since its number got its present meaning.
-bool fd_registered(int fd);
 
 // Waits for `events` on fd. Returns 0 and the reason in *why (woken, timeout, signal); -EPERM when the descriptor has no
 // readiness (regular files, directories), -EBADF and others from epoll_ctl.

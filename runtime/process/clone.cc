@@ -33,10 +33,9 @@ namespace ocrun {
 
 u32 g_pid, g_forks;
 std::atomic<u32> g_direct_children{0};
+std::atomic<Shared*> g_tree_shared{nullptr};
 
 namespace {
-
-std::atomic<Shared*> g_shared{nullptr};
 
 // include/uapi/linux/sched.h; clone3 only.
 constexpr u64 kClearSighand = 1ul << 32, kIntoCgroup = 1ul << 33, kNewTime = 0x80;
@@ -330,12 +329,11 @@ long shared_memory_child(Call& call, const CloneRequest& q) {
 
 }  // namespace
 
-Shared* tree_shared() {
-    if (Shared* s = g_shared.load(std::memory_order_acquire)) return s;
+Shared* tree_shared_map() {
     long r = sys(__NR_mmap, nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, hidden_fd(kHiddenPolicy), kSharedOffset);
     OC_APART static Shared private_shared;  // outside a tree (cannot happen after a launch): unique in the process at least
     Shared *fresh = is_error(r) ? &private_shared : (Shared*)r, *none = nullptr;
-    if (g_shared.compare_exchange_strong(none, fresh)) return fresh;
+    if (g_tree_shared.compare_exchange_strong(none, fresh)) return fresh;
     if (!is_error(r)) pages_free(fresh, kPageBytes);
     return none;
 }

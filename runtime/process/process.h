@@ -13,7 +13,12 @@
 namespace ocrun {
 
 // What all processes of the tree share (host/handoff.h).
-Shared* tree_shared();
+extern std::atomic<Shared*> g_tree_shared;
+Shared* tree_shared_map();
+inline Shared* tree_shared() {
+    Shared* s = g_tree_shared.load(std::memory_order_acquire);
+    return __builtin_expect(s != nullptr, 1) ? s : tree_shared_map();
+}
 
 // PR_SET_PDEATHSIG (parent_death.cc): c, of a process of one thread or a vfork child, asked the kernel for it; a thread ends; the
 // process ends.

@@ -11,14 +11,12 @@
 #include "runtime/base/hidden_fds.h"
 #include "runtime/base/memory.h"
 #include "runtime/host/handoff.h"
-#include "runtime/process/process.h"
 
 namespace ocrun {
 
 namespace {
 
-constexpr u64 kMaxTransfer = 0x7ffff000;  // MAX_RW_COUNT
-constexpr u64 kMaxVectors = 1024;         // UIO_MAXIOV
+constexpr u64 kMaxVectors = 1024;  // UIO_MAXIOV
 
 }  // namespace
 
@@ -130,8 +128,7 @@ void withdraw(WaitingCall* w) {
 
 }  // namespace
 
-IoWait::~IoWait() {
-    if (!here_.own) return;
+void IoWait::give_back() {
     fd_forget(here_.fd);
     sys(__NR_close, here_.fd);
     call_.a[index_] = number_;
@@ -149,12 +146,7 @@ bool options_are_counted() {
     return true;
 }
 
-u32 options_changed() { return __atomic_load_n(&tree_shared()->options_changed, __ATOMIC_ACQUIRE); }
-
 }  // namespace
-
-// (Should it be wrong, because a program outside of the tree cleared the flag, the call waits on this worker, and its place goes to another.)
-bool answers_at_once(int fd) { return fd_fact(fd, FdFact::nonblocking, options_changed()); }
 
 void note_nonblocking(int fd) {
     if (options_are_counted() && fd_kind(fd, true) != FdKind::unknown)
@@ -373,14 +365,7 @@ long raise_write_signal(Coroutine* c, long result) {
     return result;
 }
 
-IoVector::IoVector(u64 base, u64 bytes) : at_(&one_), count_(1), one_{(void*)base, bytes} {}
-IoVector::IoVector(u64 guest_array, u64 count, int) : at_((const iovec*)guest_array), count_(count), one_{} {}
-IoVector::~IoVector() {
-    if (copy_) pages_free(copy_, copy_bytes_);
-}
-
-u64 IoVector::total() const {
-    if (at_ == &one_) return count_ ? (one_.iov_len < kMaxTransfer ? one_.iov_len : kMaxTransfer) : 0;
+u64 IoVector::total_of_array() const {
     constexpr u64 kBatch = 16;
     iovec part[kBatch];
     u64 sum = 0;

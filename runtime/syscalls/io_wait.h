@@ -9,6 +9,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/io/pipes.h"
 #include "runtime/io/readiness.h"
+#include "runtime/process/process.h"
 #include "runtime/syscalls/call.h"
 
 namespace ocrun {
@@ -20,9 +21,12 @@ inline constexpr long kNoReadiness = -602;  // nothing to wait for: make the cal
 
 // O_NONBLOCK or a time-out of some description has been changed by this process.
 void note_options_changed();
+// By anyone of the tree, so often.
+inline u32 options_changed() { return __atomic_load_n(&tree_shared()->options_changed, __ATOMIC_ACQUIRE); }
 
-// A socket with O_NONBLOCK, as far as this process and its relatives know: no call on it waits.
-bool answers_at_once(int fd);
+// A socket with O_NONBLOCK, as far as this process and its relatives know: no call on it waits. (Should it be wrong, because a program
+// outside of the tree cleared the flag, the call waits on this worker, and its place goes to another.)
+inline bool answers_at_once(int fd) { return fd_fact(fd, FdFact::nonblocking, options_changed()); }
 // A fresh socket that was made so.
 void note_nonblocking(int fd);
 
@@ -38,7 +42,9 @@ public:
     // The descriptor is argument `index` of the call. timeout_option: SO_RCVTIMEO or SO_SNDTIMEO.
     IoWait(Call& call, int index, u32 events, int timeout_option)
         : call_(call), index_(index), here_{int(call.a[index]), -1, false, nullptr, nullptr}, events_(events), timeout_option_(timeout_option) {}
-    ~IoWait();
+    ~IoWait() {
+        if (here_.own) give_back();
+    }
     IoWait(const IoWait&) = delete;
     IoWait& operator=(const IoWait&) = delete;
 
@@ -48,9 +54,9 @@ public:
     int fd() const { return here_.fd; }
     // Before every try, so that an event between the try and the wait is not lost.
     void arm() {
-        seen_ = fd_sequence(here_.fd);
-        Pipe* p = fd_pipe(here_.fd);
-        if (p) activity_ = p->activity.load(std::memory_order_acquire);
+        FdState* state = fd_state(here_.fd);
+        seen_ = state ? state->sequence.load(std::memory_order_acquire) : 0;
+        if (Pipe* p = fd_pipe(here_.fd)) activity_ = p->activity.load(std::memory_order_acquire);
     }
     // Before the first try: lets others run when the descriptor mostly has to be waited for.
     void give_way() {
@@ -84,6 +90,7 @@ public:
 private:
     void look();
     void take_kept();
+    void give_back();
 
     Call& call_;
     int index_;
@@ -136,12 +143,17 @@ inline bool reaches_end(u64 buffer, u64 bytes, u64 got) {
     return page_down(buffer + got - 1) == page_down(last) || get_guest(&there, (const void*)last) == 0;
 }
 
+inline constexpr u64 kMaxTransfer = 0x7ffff000;  // MAX_RW_COUNT: what the kernel moves in one call
+
 // Buffers of a call, of which the first part may be done. Points to the guest's array until a part has to be cut off.
 class IoVector {
 public:
-    IoVector(u64 base, u64 bytes);              // one buffer
-    IoVector(u64 guest_array, u64 count, int);  // an array as of readv
-    ~IoVector();
+    // One buffer; an array as of readv.
+    IoVector(u64 base, u64 bytes) : at_(&one_), count_(1), one_{(void*)base, bytes} {}
+    IoVector(u64 guest_array, u64 count, int) : at_((const iovec*)guest_array), count_(count), one_{} {}
+    ~IoVector() {
+        if (copy_) pages_free(copy_, copy_bytes_);
+    }
     IoVector(const IoVector&) = delete;
     IoVector& operator=(const IoVector&) = delete;
 
@@ -150,13 +162,15 @@ public:
     // One buffer, described here: the guest's own array may not be looked at.
     bool own() const { return at_ == &one_ && count_ == 1; }
     // Bytes in all, at most what the kernel moves in one call; 0 when the array cannot be read.
-    u64 total() const;
+    u64 total() const { return at_ != &one_ ? total_of_array() : !count_ ? 0 : one_.iov_len < kMaxTransfer ? one_.iov_len : kMaxTransfer; }
     // As ocrun::reaches_end.
     bool reaches_end(u64 got) const;
     // Drops the first `bytes`; false when there is no memory for a copy of the array.
     bool advance(u64 bytes);
 
 private:
+    u64 total_of_array() const;
+
     const iovec* at_;
     u64 count_;
     iovec one_;

@@ -26,7 +26,7 @@ suite.compare("a pipeline of 10 stages",
               "seq 20000 | awk '{print $1 * 7 % 1009}' | sort -n | uniq -c | sort -rn | sed -n 1,500p | tail -400 | tr -s ' ' | "
               "cut -d' ' -f2,3 | md5sum; echo ${PIPESTATUS[*]}", expect=b"0 0 0 0 0 0 0 0 0 0")
 suite.compare("find | xargs -P4 grep | sort | uniq -c",
-              "find /usr/include -name '*.h' -print0 | xargs -0 -P4 -n 200 grep -ho '#include <sys/[a-z]*' | sort | uniq -c")
+              "find /usr/include -name '*.h' -print0 | xargs -0 -P4 -n 200 grep --line-buffered -ho '#include <sys/[a-z]*' | sort | uniq -c")
 suite.compare("tar | gzip | gunzip | tar",
               "mkdir out && tar -C /usr/include -cf - linux | gzip -1 | gunzip | tar -C out -xf - && "
               "(cd out && find . -type f -print0 | sort -z | xargs -0 md5sum) | md5sum && find out | wc -l")
