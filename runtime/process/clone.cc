@@ -66,19 +66,26 @@ void touch_stack(u64 top) {
 
 long start_in_guest(Coroutine*) { return kNoResult; }
 
+}  // namespace
+
+void enter_multi(Coroutine* c) {
+    if (g_multi) return;
+    tracing_begins(c);
+    signals_enter_multi(c);
+    cpu_clock_enter_multi(c);
+    rewrite_expect_threads();
+    futexes_expect_threads();
+    monitor_start();
+}
+
+namespace {
+
 long new_thread(Coroutine* parent, const CloneRequest& q) {
     constexpr u64 kNeeded = CLONE_VM | CLONE_SIGHAND;
     if ((q.flags & kNeeded) != kNeeded || (q.flags & CLONE_PIDFD)) return -EINVAL;
     Coroutine* c = coroutine_alloc();
     if (!c) return -EAGAIN;
-    if (!g_multi) {
-        tracing_begins(parent);
-        signals_enter_multi(parent);
-        cpu_clock_enter_multi(parent);
-        rewrite_expect_threads();
-        futexes_expect_threads();
-        monitor_start();
-    }
+    enter_multi(parent);
     copy_identity(c, parent);
     high_share(c, parent);
     c->tid = tid_allocate();

@@ -42,6 +42,8 @@ struct CloneRequest {
     const void* clone3;  // guest struct clone_args for the kernel, nullptr for the older calls
     u64 clone3_bytes;    // at most sizeof(clone_args)
 };
+// c, the only one so far, is about to have company: from here on signals, clocks, rewriting and the rest expect several (g_multi).
+void enter_multi(Coroutine* c);
 long process_clone(Call& call, const CloneRequest& request);
 
 // execveat; returns only on failure.

@@ -33,6 +33,7 @@ constexpr u64 kIdlePart = 64;
 constexpr u64 kTicksMissed = 4;
 
 std::atomic<KThread*> g_monitor{nullptr};
+std::atomic<u32> g_own_table{0};  // it has closed its copies of the guest's descriptors
 Lock g_start_once;
 std::atomic<u32> g_word{0};  // futex: 1 ends the present pause
 std::atomic<void (*)()> g_errand{nullptr};
@@ -202,6 +203,8 @@ void monitor_main(void* argument) {
     int tasks = -1;
     if (!is_error(sys(__NR_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE)))
         tasks = int(sys(__NR_openat, AT_FDCWD, "/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    g_own_table.store(1, std::memory_order_release);
+    sys(__NR_futex, &g_own_table, FUTEX_WAKE_PRIVATE, 1 << 30);
     u32 quiet = 0;
     u64 delay = kShortestNs, last = now_ns();
     Finding found = Finding::nothing;
@@ -263,7 +266,14 @@ void monitor_start() {
     g_start_once.unlock();
 }
 
+void monitor_wait_for_own_table() {
+    const timespec slice{0, 10000000};
+    while (g_monitor.load(std::memory_order_acquire) && !g_own_table.load(std::memory_order_acquire))
+        sys(__NR_futex, &g_own_table, FUTEX_WAIT_PRIVATE, 0, &slice);
+}
+
 void monitor_after_fork() {
+    g_own_table.store(0, std::memory_order_relaxed);
     if (KThread* t = g_monitor.exchange(nullptr)) kthread_free(t);
     g_monitor_tid = 0;
     g_start_once.reset();

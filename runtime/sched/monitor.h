@@ -15,7 +15,8 @@
 // could wait for itself so, for ever, one is kept from the start (worker_expect_stuck).
 //
 // The monitor has a descriptor table of its own (for /proc/self/task/TID/stat), so it never occupies a number of the guest's;
-// for the same reason it starts no threads once it runs.
+// for the same reason it starts no threads once it runs. It begins with a copy of at least the guest's first 64 (fs/file.c, dup_fd), and
+// closes that, which for a message queue ends what the process has asked of mq_notify(3) (ipc/mqueue.c, mqueue_flush_file).
 #pragma once
 #include "runtime/sched/worker.h"
 
@@ -30,6 +31,8 @@ inline void monitor_wake() {
 }
 // The process has its second coroutine. Harmless when it runs already or cannot be started.
 void monitor_start();
+// Blocks for some 100 us at most: behind it the monitor closes nothing of the guest's any more.
+void monitor_wait_for_own_table();
 void monitor_after_fork();
 // Has it call `errand` soon, without a lock of the caller's, who may be a vfork child; false when it is not there. One errand at a time.
 bool monitor_run(void (*errand)());

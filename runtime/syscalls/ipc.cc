@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/sched/monitor.h"
 #include "runtime/syscalls/io_wait.h"
 
 namespace ocrun {
@@ -123,6 +124,16 @@ long h_mq_timedsend(Call& call) {
 }
 long h_mq_timedreceive(Call& call) {
     return queue_call(call, "mq_timedreceive");
+}
+
+// What is asked for here ends with the first descriptor of the queue that a thread of the process closes, a copy in a table of its
+// own too. So the thread that closes such copies does it before.
+long h_mq_notify(Call& call) {
+    if (call.a[1]) {
+        enter_multi(call.c);
+        monitor_wait_for_own_table();
+    }
+    return native(call);
 }
 
 namespace {
