@@ -267,8 +267,9 @@ void monitor_start() {
 }
 
 void monitor_wait_for_own_table() {
+    constexpr int kSlices = 100;
     const timespec slice{0, 10000000};
-    while (g_monitor.load(std::memory_order_acquire) && !g_own_table.load(std::memory_order_acquire))
+    for (int i = 0; i < kSlices && g_monitor.load(std::memory_order_acquire) && !g_own_table.load(std::memory_order_acquire); i++)
         sys(__NR_futex, &g_own_table, FUTEX_WAIT_PRIVATE, 0, &slice);
 }
 

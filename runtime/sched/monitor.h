@@ -29,9 +29,10 @@ void monitor_wake_now();
 inline void monitor_wake() {
     if (__builtin_expect(g_monitor_asleep.load(std::memory_order_seq_cst), 0)) monitor_wake_now();
 }
-// The process has its second coroutine. Harmless when it runs already or cannot be started.
+// The process gets its second coroutine, or has to expect one (enter_multi). Harmless when it runs already or cannot be started.
 void monitor_start();
-// Blocks for some 100 us at most: behind it the monitor closes nothing of the guest's any more.
+// Behind it the monitor closes nothing of the guest's any more. Blocks for some 100 us; where a file system hangs at the close, for a
+// second, after which it may still close.
 void monitor_wait_for_own_table();
 void monitor_after_fork();
 // Has it call `errand` soon, without a lock of the caller's, who may be a vfork child; false when it is not there. One errand at a time.
