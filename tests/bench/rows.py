@@ -37,11 +37,13 @@ def speed(ours, other, unit):
 
 
 class Row:
-    """run(bench, mode) -> figure, for mode native, trap, rewritten or one of `peers` (name -> function of bench)"""
+    """run(bench, mode) -> figure, for mode native, trap, rewritten or one of `peers` (name -> function of bench); least_runs: so
+    many at least, where single ones scatter so much that the median of five says nothing"""
 
-    def __init__(self, name, unit, run, bars, cpus="", peers=None, needs=(), without=(), only_full=False, uses="rewritten"):
+    def __init__(self, name, unit, run, bars, cpus="", peers=None, needs=(), without=(), only_full=False, uses="rewritten", least_runs=1):
         self.name, self.unit, self.run, self.bars, self.cpus = name, unit, run, bars, cpus
         self.peers, self.needs, self.without, self.only_full, self.uses = peers or {}, needs, without, only_full, uses
+        self.least_runs = least_runs
 
 
 # ---- programs that print their figure ---------------------------------------------------------------------------------
@@ -97,12 +99,24 @@ def echo_peers(connections):
             "epoll": lambda bench: echo_rate(bench, [bench.built("peers/epoll_echo.c")], connections)}
 
 
+def settled_kib():
+    """what is available once whoever ran before has given back what it had"""
+    before = available_kib()
+    for _ in range(40):
+        time.sleep(0.25)
+        now = available_kib()
+        if abs(now - before) < 1024:
+            return now
+        before = now
+    raise Failed("the amount of free memory does not settle: the machine is not quiet")
+
+
 def idle_memory(command):
     """KiB of memory that one idle connection takes, its client's side included"""
     def run(bench, mode=None):
         connections = 10000
         with Server(command(bench, mode)) as server:
-            before = available_kib()
+            before = settled_kib()
             load = subprocess.Popen([bench.built("load.c"), str(server.port), str(connections), "0", "x" * 64, "64"],
                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             said = load.stdout.readline()
@@ -123,7 +137,7 @@ def redis(test, pipeline, *options, quick=150000, full=300000):
         port = free_port()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *options]
         with Server(bench.prefix(mode) + command, port):
-            requests = (full if bench.full else quick) * (4 if pipeline > 1 else 1)
+            requests = (full if bench.full else quick) * pipeline  # two seconds, however fast
             said = run_load(["redis-benchmark", "-p", str(port), "-c", "50", "-t", test, "-n", str(requests), "-P", str(pipeline), "--csv"])
             return float(said.strip().splitlines()[-1].split(",")[1].strip('"'))
 
@@ -226,7 +240,7 @@ ROWS = [
     Row("redis_get_p16", "req/s", redis("get", 16), [Bar("speed", 0.95)], needs=["redis-server", "redis-benchmark"]),
     Row("redis_set_p16", "req/s", redis("set", 16), [Bar("speed", 0.95)], needs=["redis-server", "redis-benchmark"]),
     Row("memcached_t4", "req/s", memcached, [Bar("speed", 0.95)], needs=["memcached"]),
-    Row("nginx", "req/s", nginx, [Bar("speed", 0.95)], needs=["nginx", "wrk"]),
+    Row("nginx", "req/s", nginx, [Bar("speed", 0.95)], needs=["nginx", "wrk"], least_runs=15),
     Row("nginx_apart", "req/s", nginx_apart, [Bar("speed", 0.95)], needs=["nginx", "wrk"]),
     Row("python_http", "req/s", python_http, [Bar("speed", 1.0)], needs=["wrk"]),
     Row("java_echo", "req/s", java_echo, [Bar("speed", 1.0)], needs=["java", "javac"]),
