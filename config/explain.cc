@@ -45,8 +45,12 @@ const char* condition_words(Condition condition) {
             return "the id may be a thread's that ocrun gave out";
         case Condition::ioctl_seen:
             return "the request can stop a background process, or is FIONBIO";
-        case Condition::socket_timeout:
-            return "the option is SO_RCVTIMEO or SO_SNDTIMEO";
+        case Condition::socket_option_seen:
+            return "the option is SO_RCVTIMEO, SO_SNDTIMEO or SO_LINGER";
+        case Condition::many_bytes:
+            return "more than 4096 bytes";
+        case Condition::bpf_seen:
+            return "the command is BPF_PROG_LOAD or BPF_PROG_TEST_RUN";
     }
     return "?";
 }

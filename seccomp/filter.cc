@@ -4,6 +4,7 @@
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/mman.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -147,9 +148,15 @@ void add_conditional(Builder& b, const SyscallRow& row) {
                                 u32(TCSETSF2), u32(TCSBRK), u32(TCSBRKP), u32(TCXONC), u32(TCFLSH), u32(FIONBIO)})
                 b.trap(nr, {word(1, request)});
             break;
-        case Condition::socket_timeout:
-            for (u32 option : {20, 21, 66, 67})  // SO_RCVTIMEO_OLD, SO_SNDTIMEO_OLD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW
+        case Condition::socket_option_seen:
+            for (u32 option : {SO_LINGER, 20, 21, 66, 67})  // SO_RCVTIMEO_OLD, SO_SNDTIMEO_OLD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW
                 b.trap(nr, {word(1, SOL_SOCKET), word(2, option)});
+            break;
+        case Condition::many_bytes:
+            b.trap(nr, {{1, SCMP_CMP_GT, 4096, 0}});
+            break;
+        case Condition::bpf_seen:
+            for (u32 command : {BPF_PROG_LOAD, BPF_PROG_TEST_RUN}) b.trap(nr, {word(0, command)});
             break;
     }
 }

@@ -27,7 +27,9 @@ enum class Condition : u8 {
     thread_usage,           // getrusage: RUSAGE_THREAD
     thread_id,              // getpgid, prlimit64 ...: the argument may be a thread id of ours (kFirstThreadId); ioprio_*: IOPRIO_WHO_PROCESS
     ioctl_seen,             // ioctl: TIOCSPGRP, TCSETS*, TCSETS2*, TCSBRK*, TCXONC, TCFLSH (they can raise SIGTTOU), FIONBIO
-    socket_timeout,         // setsockopt: SO_RCVTIMEO and SO_SNDTIMEO, old and new
+    socket_option_seen,     // setsockopt: SO_RCVTIMEO and SO_SNDTIMEO, old and new; SO_LINGER
+    many_bytes,             // getrandom: more than a page
+    bpf_seen,               // bpf: BPF_PROG_LOAD, BPF_PROG_TEST_RUN
 };
 
 // Argument kinds, for messages and for the policy's documentation.

@@ -23,6 +23,7 @@ struct Shared {
     u32 next_tid_block;  // atomic; blocks of kTidBlock thread ids
     u32 options_changed; // atomic; O_NONBLOCK or a socket's time-out of some description was changed so many times
     u32 parent_deaths_used;  // atomic; the table was ever used
+    u32 lingers;             // atomic; some socket was told to linger (SO_LINGER) for more than no time
     u32 chance_processes;    // atomic; processes in which the policy made something happen by chance
     ParentDeath parent_deaths[kMostParentDeaths];
 };

@@ -36,6 +36,7 @@ struct KThread : TrapThread {
     u32 storm_count;
     u64 storm_calls;
     u64 storm_released_ns;  // the monitor's
+    u32 signals_seen;        // how many came, ours included (SignalMark in syscalls/call.h)
     u64 host_mask;           // what rt_sigprocmask was last told; restored when a handler's frame is abandoned
     std::atomic<u64> blocked;  // the kernel gives it none of these; at times it blocks more, never less (signal_mirror_settle)
 

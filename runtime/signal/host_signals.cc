@@ -189,6 +189,7 @@ extern "C" void oc_on_host_signal(int sig, siginfo_t* info, ucontext_t* uc) {
         leave_handler(c, after_guest_fault);
     }
 
+    __atomic_store_n(&t->signals_seen, t->signals_seen + 1, __ATOMIC_RELAXED);
     if (sig == SIGBUS && g_multi && t->kind != ThreadKind::direct && is_kick(*info)) {
         t->kicked.store(false, std::memory_order_seq_cst);
     } else if (sig == kInternalSignal) {

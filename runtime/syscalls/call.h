@@ -57,6 +57,34 @@ long disk_call(Call& call, const char* what);
 // Same for a call that must not be repeated by us when only a signal without effect interrupted it: deadline-free calls.
 long blocking_native(Call& call, long interrupted);
 
+// Any signal cuts some calls short in the kernel, natively one of the guest's alone. Taken before such a call; behind it, when that did
+// part of its work: did signals come, ticks, kicks or other threads', and none for c? Then natively none would have been there.
+class SignalMark {
+public:
+    SignalMark() : thread_(this_thread()), seen_(__atomic_load_n(&thread_->signals_seen, __ATOMIC_RELAXED)) {}
+    bool only_ours_came(const Coroutine* c) const {
+        if (this_thread() == thread_ && __atomic_load_n(&thread_->signals_seen, __ATOMIC_RELAXED) == seen_) return false;
+        attend();
+        return !signal_pending(c);
+    }
+
+private:
+    KThread* thread_;
+    u32 seen_;
+};
+// blocking_native for such a call that moves at most `wanted` bytes. take_off(call, n): n of them are done.
+template <class TakeOff>
+long native_in_whole(Call call, u64 wanted, TakeOff take_off) {
+    for (u64 done = 0;;) {
+        SignalMark before;
+        long r = blocking_native(call, kRestartSys);
+        if (r <= 0) return done ? long(done) : r;
+        done += u64(r);
+        if (done >= wanted || !before.only_ours_came(call.c)) return long(done);
+        take_off(call, u64(r));
+    }
+}
+
 // Absolute CLOCK_MONOTONIC deadline of a relative guest timespec/timeval pointer (0: kNever). 0 or -errno.
 struct Timespec64 {
     i64 tv_sec, tv_nsec;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "runtime/base/hidden_fds.h"
@@ -42,6 +43,15 @@ void forget_again(unsigned first, unsigned last) {
         fd_forget_range(first, last);
 }
 
+// Closing it may wait until what was sent has arrived, or for a signal, be it a tick: a helper's. (SO_LINGER that a program outside of
+// the tree has set is not known.)
+bool lingers(const Coroutine* c, int fd) {
+    if (!__atomic_load_n(&tree_shared()->lingers, __ATOMIC_RELAXED) || blocks_here(c)) return false;
+    struct linger l{};
+    u32 size = sizeof l;
+    return !is_error(sys(__NR_getsockopt, fd, SOL_SOCKET, SO_LINGER, &l, &size)) && l.l_onoff && l.l_linger;
+}
+
 }  // namespace
 
 long h_close(Call& call) {
@@ -49,7 +59,7 @@ long h_close(Call& call) {
     if (is_hidden_fd(fd)) return -EBADF;
     bool multi = g_multi && !call.c->own_files;
     if (multi) forget(fd);
-    long r = native(call);
+    long r = multi && lingers(call.c, fd) ? brief_call(call, "close of a socket that lingers") : native(call);
     if (multi) forget_again(fd, fd);
     if (__builtin_expect(fd >= kLeastTable, 0) && !r) select_note_closed(fd);
     return r;
@@ -63,7 +73,7 @@ long replace(Call& call) {
     if (is_hidden_fd(from) || is_hidden_fd(to)) return -EBADF;
     if (!g_multi || call.c->own_files || from == to || sys(__NR_fcntl, from, F_GETFD) < 0) return native(call);
     forget(to);
-    long r = native(call);
+    long r = lingers(call.c, to) ? brief_call(call, "close of a socket that lingers") : native(call);
     forget_again(unsigned(to), unsigned(to));
     return r;
 }
@@ -258,11 +268,29 @@ long h_readlinkat(Call& call) {
     return read_link(call, 1);
 }
 
+namespace {
+
+// A listing stops at any signal.
+long list_directory(Call call) {
+    u64 room = u32(call.a[2]);
+    for (u64 done = 0;;) {
+        SignalMark before;
+        long r = proc_getdents(call);
+        if (r <= 0) return done ? long(done) : r;  // no room for the next one, or the end
+        done += u64(r);
+        if (done >= room || !before.only_ours_came(call.c)) return long(done);
+        call.a[1] += u64(r);
+        call.a[2] = room - done;
+    }
+}
+
+}  // namespace
+
 long h_getdents(Call& call) {
-    return proc_getdents(call);
+    return list_directory(call);
 }
 long h_getdents64(Call& call) {
-    return proc_getdents(call);
+    return list_directory(call);
 }
 
 }  // namespace ocrun

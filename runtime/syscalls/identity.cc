@@ -1,6 +1,7 @@
 // identity.cc - who a thread is: ids, names, scheduling attributes, credentials, TLS base (gettid(2), prctl(2), sched(7) ...)
 #include <asm/errno.h>
 #include <asm/prctl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <linux/sched.h>
@@ -162,6 +163,14 @@ long h_io_uring_setup(Call& call) {
     } p;
     if (get_guest(&p, (void*)call.a[1])) return native(call);
     return p.flags & kSingleIssuer ? pinned_call(call) : native(call);
+}
+
+// The verifier and test runs give up at any signal (EAGAIN, EINTR), and may take seconds: a helper's, whom no tick reaches.
+long h_bpf(Call& call) {
+    u32 command = u32(call.a[0]);
+    if (blocks_here(call.c) || (command != BPF_PROG_LOAD && command != BPF_PROG_TEST_RUN)) return native(call);
+    long r = brief_call(call, "check or run of a BPF program");
+    return r == kRestartSys ? -EINTR : r;
 }
 
 long h_seccomp(Call& call) {

@@ -12,6 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
 
 #include "runtime/base/text.h"
 #include "runtime/io/ring.h"
@@ -100,14 +103,23 @@ bool waits_for_disk(int fd) {
     return !fd_registered(fd) && !is_error(sys(__NR_fstat, fd, &st)) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
+// /dev/zero, full, random and urandom: their reads are short only because of a signal (linux/major.h, drivers/char/mem.c).
+bool never_ends(const struct stat& st) {
+    constexpr u32 kMemMajor = 1, kMinors = 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9;
+    return S_ISCHR(st.st_mode) && major(st.st_rdev) == kMemMajor && minor(st.st_rdev) < 32 && (kMinors >> minor(st.st_rdev) & 1);
+}
+
 // A short read of a file: the kernel gave what was in the page cache. Natively only the end of the file is short.
 long read_rest(Coroutine* c, int fd, Transfer& t, long got) {
     struct stat st;
     i64 end = t.position < 0 ? sys(__NR_lseek, fd, 0, SEEK_CUR) : t.position + got;
     if (end < 0 || is_error(sys(__NR_fstat, fd, &st))) return got;
-    if (!S_ISBLK(st.st_mode) && (!S_ISREG(st.st_mode) || end >= st.st_size)) return got;
+    bool endless = never_ends(st);
+    if (!S_ISBLK(st.st_mode) && !endless && (!S_ISREG(st.st_mode) || end >= st.st_size)) return got;
     u64 done = u64(got);
     for (long r = got; r > 0 && t.v.advance(u64(r)) && t.v.size(); done += u64(r)) {
+        attend();
+        if (endless && signal_pending(c)) break;
         r = try_transfer(__NR_preadv2, fd, t, done);
         if (r == -EAGAIN) r = read_cold(c, fd, t, done);
         if (r <= 0) break;
@@ -330,6 +342,14 @@ long h_preadv2(Call& call) {
     if (blocks_here(call.c) || i64(call.a[3]) < -1 || passes_nowait(flags)) return blocking_io(call, SO_RCVTIMEO);
     Transfer t{i64(call.a[3]), flags, IoVector(call.a[1], call.a[2], 0)};
     return do_read(call, t);
+}
+
+// More than a page: the kernel looks for signals after each.
+long h_getrandom(Call& call) {
+    return native_in_whole(call, std::min(call.a[1], kMaxTransfer), [](Call& rest, u64 n) {
+        rest.a[0] += n;
+        rest.a[1] -= n;
+    });
 }
 
 long h_write(Call& call) {

@@ -209,6 +209,9 @@ long h_setsockopt(Call& call) {
     u32 option = u32(call.a[2]);
     if (u32(call.a[1]) == SOL_SOCKET && (option == SO_RCVTIMEO || option == SO_SNDTIMEO || option == kReceiveNew || option == kSendNew))
         note_options_changed();
+    struct linger l;
+    if (u32(call.a[1]) == SOL_SOCKET && option == SO_LINGER && !is_error(r) && get_guest(&l, (const void*)call.a[3]) == 0 && l.l_onoff && l.l_linger)
+        __atomic_store_n(&tree_shared()->lingers, 1, __ATOMIC_RELAXED);
     return r;
 }
 
