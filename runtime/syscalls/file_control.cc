@@ -1,8 +1,8 @@
-// file_control.cc - syncs, locks on files, flags of descriptions, terminals: fsync, flock, fcntl, ioctl
+// file_control.cc - syncs, locks on files, space for them, flags of descriptions, terminals: fsync, flock, fallocate, fcntl, ioctl
 //
 // Tried in the form that does not wait where there is one; what would wait goes to the ring or a helper. A terminal's
-// calls are made by the worker, whose process group job control looks at. Follows fsync(2), flock(2), fcntl(2),
-// ioctl_tty(2).
+// calls are made by the worker, whose process group job control looks at. Follows fsync(2), flock(2), fallocate(2),
+// fcntl(2), ioctl_tty(2).
 #include <asm/errno.h>
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -41,6 +41,16 @@ long h_flock(Call& call) {
     attempt.a[1] |= LOCK_NB;
     long r = native(attempt);
     return r == -EWOULDBLOCK ? blocking_call(call, kRestartSys, "flock") : r;
+}
+
+// hugetlbfs, and tmpfs before its kernels knew better, give up at any signal (EINTR) and begin anew: what takes long is a helper's, whom no
+// tick reaches.
+long h_fallocate(Call& call) {
+    constexpr u64 kBrief = 256 * 1024;
+    if (blocks_here(call.c) || call.a[3] <= kBrief) return claim_write_signal(call.c, blocking_native(call, -EINTR));
+    long r = brief_call(call, "fallocate");
+    if (r == -EFBIG) return claim_write_signal(call.c, native(call));  // SIGXFSZ, where it comes with that, is the caller's
+    return r == kRestartSys ? -EINTR : r;
 }
 
 namespace {
