@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "runtime/syscalls/io_wait.h"
 
 namespace ocrun {
@@ -136,7 +138,8 @@ long h_vmsplice(Call& call) {
 long h_copy_file_range(Call& call) {
     constexpr u64 kInline = 256 * 1024;  // memory speed; more is worth a helper
     // (The kernel moves the positions on, wherever they are kept.)
-    if (blocks_here(call.c) || call.a[4] <= kInline) return native_in_whole(call, call.a[4], [](Call& rest, u64 n) { rest.a[4] -= n; });
+    if (blocks_here(call.c) || call.a[4] <= kInline)
+        return native_in_whole(call, std::min(call.a[4], kMaxTransfer), [](Call& rest, u64 n) { rest.a[4] -= n; });
     return raise_write_signal(call.c, brief_call(call, "copy_file_range"));
 }
 
